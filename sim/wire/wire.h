@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Wires by address: the other side of the MAC, moving bytes only
+ */
+#ifndef VN_WIRE_H
+#define VN_WIRE_H
+
+#include "../vqnic.h"
+
+/**
+ * struct wire_end - what a wire needs to hand frames to its NIC
+ * @receive: as vqnic_wire_receive() for the port it is plugged into
+ */
+struct wire_end {
+	int (*receive)(void *ctx, const struct vqnic_frame *frame);
+	void *ctx;
+};
+
+/**
+ * wire_open() - open a wire by its address (see vqnic_wire_open())
+ * @end: copied
+ *
+ * Return: 0 with *@ops and *@wire to plug (ops->close frees it); a negative errno with a sentence.
+ */
+int wire_open(const char *address, const struct wire_end *end, const struct vqnic_wire_ops **ops,
+	      void **wire, struct vqnic_error *err);
+
+#endif
