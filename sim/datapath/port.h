@@ -16,6 +16,9 @@
 
 struct port;
 
+/* Longest frame: an IPv4 datagram of 65535 bytes behind an Ethernet header with two VLAN tags. */
+#define FRAME_MAX 65557u
+
 /** struct frame - a frame that the NIC holds; from frame_alloc(), freed by whoever holds it last */
 struct frame {
 	struct frame *next;
@@ -44,12 +47,44 @@ bool port_link(const struct port *port);
 void port_set_link(struct port *port, bool up);
 const struct vqnic_wire_ops *port_wire(struct port *port, void **ctx);
 
-/** port_transmit() - towards the wire; with @segment_here the port finishes offloads first if needed */
+/*
+ * What the driver takes unfinished. A frame that arrives with more is finished (checksum computed,
+ * cut into segments) on its way into the FIFO. USO4 and USO6 are GSO_UDP_L4 over IPv4 and IPv6.
+ */
+#define PORT_RX_CSUM 0x01u
+#define PORT_RX_TSO4 0x02u
+#define PORT_RX_TSO6 0x04u
+#define PORT_RX_ECN  0x08u
+#define PORT_RX_USO4 0x10u
+#define PORT_RX_USO6 0x20u
+
+/**
+ * port_set_offloads() - what was negotiated, PORT_RX_*; 0 (everything is finished) at first and to
+ * be set again on reset. Frames that wait and ask for more than is left are dropped and counted.
+ */
+void port_set_offloads(struct port *port, unsigned int allowed);
+
+/**
+ * port_transmit() - towards the wire
+ *
+ * A wire that carries no offloads gets the frame with its checksum finished, and cut into segments.
+ * Metadata that does not fit the frame drops it here, whatever the wire. Counts tx_*.
+ * Return: 0; -EINVAL the metadata lie or the frame is no Ethernet frame, -ENOBUFS the wire had no
+ * room, -ENETDOWN no carrier: dropped and counted each time.
+ */
 int port_transmit(struct port *port, const struct vqnic_frame *frame);
 void port_flush(struct port *port);
 
-/** port_receive() - from the wire: copy into the FIFO; -ENOBUFS full */
+/**
+ * port_receive() - from the wire: copy into the FIFO; counts rx_frames, rx_bytes, rx_drops
+ *
+ * Return: 0; -ENOBUFS full (or no memory), -EMSGSIZE shorter than an Ethernet header or longer than
+ * FRAME_MAX, -EINVAL the metadata lie, -ENETDOWN no carrier: dropped and counted each time.
+ */
 int port_receive(struct port *port, const struct vqnic_frame *frame);
+
+/** port_room() - frames that the FIFO still takes: a good budget for polling a wire */
+unsigned int port_room(const struct port *port);
 
 /** port_peek(), port_take() - oldest frame of the FIFO, NULL if empty; taking hands it over */
 const struct frame *port_peek(const struct port *port);

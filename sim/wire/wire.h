@@ -10,9 +10,12 @@
 /**
  * struct wire_end - what a wire needs to hand frames to its NIC
  * @receive: as vqnic_wire_receive() for the port it is plugged into
+ * @link:    the wire lost or found its other side; as vqnic_link_set(), from @poll or @transmit;
+ *           may be NULL
  */
 struct wire_end {
 	int (*receive)(void *ctx, const struct vqnic_frame *frame);
+	void (*link)(void *ctx, bool up);
 	void *ctx;
 };
 
