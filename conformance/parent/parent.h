@@ -209,6 +209,7 @@ struct parent {
 	/* kept by the wrappers */
 	char trace[PARENT_TRACE][96];
 	unsigned int traced;
+	const char *inside; /* operation that runs now, NULL outside: says whose a crash is */
 	bool dead;
 };
 
@@ -230,7 +231,16 @@ struct parent_options {
 int parent_open(const char *address, const struct parent_options *opts, struct parent **p);
 void parent_close(struct parent *p);
 
-/** struct parent_kind - a line of the table of kinds (parent.c): one file each */
+/** parent_kinds() - the table of kinds, ended by NULL, for `vqcert run --help` */
+struct parent_kind;
+const struct parent_kind *const *parent_kinds(void);
+
+/**
+ * struct parent_kind - a line of the table of kinds (parent.c): one file each
+ *
+ * sim: takes overrides of the profile after its name, "sim:ifcvf,fabric=delayed,window=1"; `prove`
+ * uses them to repeat the clean run on the delayed fabric.
+ */
 struct parent_kind {
 	const char *prefix;   /* "sim:" */
 	const char *help;
