@@ -40,7 +40,7 @@ struct fab_op {
 	struct fab_op *next;
 	uint64_t when;
 	uint64_t seq;
-	uint32_t slot;   /* heap index + 1 of a timer, 0: not queued */
+	uint32_t slot; /* heap index + 1 of a timer, 0: not queued */
 	bool pending;
 	void *priv;
 };
@@ -137,7 +137,8 @@ static inline int fab_irq(struct fabric *fab, struct iova_space *space, const st
 }
 
 /** fab_work() - @units of a pipeline @stage; 1 done at once (costs nothing here), 0 pending */
-static inline int fab_work(struct fabric *fab, unsigned int stage, uint64_t units, struct fab_op *op)
+static inline int fab_work(struct fabric *fab, unsigned int stage, uint64_t units,
+			   struct fab_op *op)
 {
 	return fab->ops->work(fab, stage, units, op);
 }
