@@ -299,8 +299,15 @@ int vqnic_run(struct vqnic *nic, unsigned int budget);
 /** vqnic_poll_fd() - an epoll descriptor, readable when a wire has frames; owned by the NIC */
 int vqnic_poll_fd(struct vqnic *nic);
 
-/** vqnic_poll() - take in what arrived on the wires; Return: number of frames */
+/** vqnic_poll() - take in what arrived on the wires, look at polled queues; Return: number of frames */
 int vqnic_poll(struct vqnic *nic);
+
+/**
+ * vqnic_set_live() - the NIC is driven by a loop that calls vqnic_poll() again and again: queues may
+ * stay polled, with kicks suppressed, after their last work. Off at first: every queue arms its
+ * notifications as soon as it has no more work.
+ */
+void vqnic_set_live(struct vqnic *nic, bool live);
 
 /**
  * vqnic_busy() - is a queue still polled (its kicks suppressed) after its last work?

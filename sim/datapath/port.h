@@ -19,11 +19,14 @@ struct port;
 /* Longest frame: an IPv4 datagram of 65535 bytes behind an Ethernet header with two VLAN tags. */
 #define FRAME_MAX 65557u
 
+#define FRAME_HEAD 24u
+
 /** struct frame - a frame that the NIC holds; from frame_alloc(), freed by whoever holds it last */
 struct frame {
 	struct frame *next;
 	struct vqnic_frame meta; /* meta.data points at data */
 	uint32_t capacity;
+	uint8_t head[FRAME_HEAD]; /* room for the virtio header in front of the data */
 	uint8_t data[];
 };
 

@@ -91,12 +91,17 @@ void vdev_config_write(struct virtio_dev *dev, uint32_t off, const void *buf, ui
 
 /* ---- Queues -------------------------------------------------------------------------------- */
 
-/** struct vq_pos - where a queue stands; see the head of this file */
+/**
+ * struct vq_pos - where a queue stands; see the head of this file
+ * @used_from_ring: split only: the used index is not known and is taken from the used ring in
+ *                  memory when the queue starts (a base of the available index alone was restored)
+ */
 struct vq_pos {
 	uint16_t avail;
 	uint16_t used;
 	bool avail_wrap;
 	bool used_wrap;
+	bool used_from_ring;
 };
 
 unsigned int vdev_num_queues(const struct virtio_dev *dev);
@@ -173,6 +178,8 @@ int vdev_announce(struct virtio_dev *dev);
 /** vdev_quiescent() - nothing in flight */
 bool vdev_quiescent(const struct virtio_dev *dev);
 
+void vdev_set_live(struct virtio_dev *dev, bool live);
+void vdev_poll(struct virtio_dev *dev);
 bool vdev_busy(const struct virtio_dev *dev);
 void vdev_idle(struct virtio_dev *dev);
 
