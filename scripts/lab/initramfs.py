@@ -149,8 +149,9 @@ def build(kernel: Kernel, modules: Sequence[str] = MODULES,
             data = kernels.read_module(file)
             archive.file(name, data)
             own = Path(name).name
+            # modprobe loads a line from its end.
             wanted = [f"{f.name.split('.ko')[0]}.ko"
-                      for f in kernel.modules([own[:-3]]) if f != file]
+                      for f in reversed(kernel.modules([own[:-3]])) if f != file]
             needs.append(f"{own}: {' '.join(wanted)}\n".encode())
         else:
             archive.file(name, file.read_bytes(), 0o755)

@@ -91,7 +91,7 @@ class Kernel:
         return name in self._files or name in self._builtin
 
     def modules(self, names: List[str]) -> List[Path]:
-        """The files of modules and of all they need; what is built in needs none."""
+        """The files of modules and of all they need, in the order in which they load."""
         self._index()
         wanted: Dict[str, Path] = {}
 
@@ -104,12 +104,12 @@ class Kernel:
                 raise BrokenEnvironment(
                     f"kernel {self.release} has no module {name}{by}: run `make setup`, or take a "
                     "kernel whose configuration has it")
-            wanted[name] = file
             needs = self._needs.get(name)
             if needs is None:
                 needs = depends(file)
             for other in needs:
                 add(other, f" (needed by {name})")
+            wanted[name] = file
 
         for name in names:
             add(name, "")
