@@ -3,8 +3,8 @@
  * Profiles: one NIC each, an INI file in which every number has its source
  *
  * How it works. `keys` says for each "section.key" what its value looks like and where it goes, so
- * that reading is one walk over a table. libinih cuts lines into section, key and value, but does not
- * tell its handler the line: the reader that feeds it counts them, and refuses what no profile
+ * that reading is one walk over a table. libinih cuts lines into section, key and value, but does
+ * not tell its handler the line: the reader that feeds it counts them, and refuses what no profile
  * needs (lines of more than LINE_LIMIT characters, files of more than LINES_LIMIT lines), so that a
  * wrong file name can't keep us busy. The first thing that is wrong ends it, with one sentence.
  *
@@ -131,9 +131,14 @@ static const struct {
 };
 
 #define AT(member) offsetof(struct profile, member), sizeof(((struct profile *)0)->member)
-#define NUMBER(section, member, lo, hi) \
-	{section, #member, K_NUMBER, AT(member), lo, hi, false, false, NULL}
-#define ID(section, member) {section, #member, K_NUMBER, AT(member), 0, 0xffff, false, true, NULL}
+#define NUMBER(section, member, lo, hi)                                            \
+	{                                                                          \
+		section, #member, K_NUMBER, AT(member), lo, hi, false, false, NULL \
+	}
+#define ID(section, member)                                                          \
+	{                                                                            \
+		section, #member, K_NUMBER, AT(member), 0, 0xffff, false, true, NULL \
+	}
 
 static const struct key keys[] = {
 	{"nic", "personality", K_CHOICE, AT(personality), 0, 0, false, true, personalities},
@@ -219,7 +224,8 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct reading *r, const
 	vsnprintf(what, sizeof(what), format, args);
 	va_end(args);
 	if (r->override)
-		snprintf(r->err->text, sizeof(r->err->text), "override '%.100s': %s", r->override, what);
+		snprintf(r->err->text, sizeof(r->err->text), "override '%.100s': %s", r->override,
+			 what);
 	else if (r->line)
 		snprintf(r->err->text, sizeof(r->err->text), "%s:%u: %s", where, r->line, what);
 	else
@@ -263,7 +269,8 @@ static int set_number(struct reading *r, const struct key *key, const char *valu
 	errno = 0;
 	n = strtoull(value, &end, 0);
 	if (!isdigit((unsigned char)value[0]) || *end)
-		return refuse(r, "[%s] %s = '%.40s' is not a number", key->section, key->name, value);
+		return refuse(r, "[%s] %s = '%.40s' is not a number", key->section, key->name,
+			      value);
 	if (key->kind == K_POWER && !n && key->zero) {
 		store(r->out, key, 0);
 		return 0;
@@ -273,8 +280,9 @@ static int set_number(struct reading *r, const struct key *key, const char *valu
 			      key->section, key->name, value, key->zero ? "0 or " : "",
 			      (unsigned long long)key->min, (unsigned long long)key->max);
 	if (errno || n < key->min || n > key->max)
-		return refuse(r, "[%s] %s = %.40s: must be from %llu to %llu", key->section, key->name,
-			      value, (unsigned long long)key->min, (unsigned long long)key->max);
+		return refuse(r, "[%s] %s = %.40s: must be from %llu to %llu", key->section,
+			      key->name, value, (unsigned long long)key->min,
+			      (unsigned long long)key->max);
 	store(r->out, key, n);
 	return 0;
 }
@@ -287,8 +295,8 @@ static int set_bool(struct reading *r, const struct key *key, const char *value)
 		   !strcmp(value, "0");
 
 	if (!on && !off)
-		return refuse(r, "[%s] %s = '%.40s': must be true or false", key->section, key->name,
-			      value);
+		return refuse(r, "[%s] %s = '%.40s': must be true or false", key->section,
+			      key->name, value);
 	store(r->out, key, on);
 	return 0;
 }
@@ -331,8 +339,8 @@ static int set_choice(struct reading *r, const struct key *key, const char *valu
 }
 
 /*
- * A list separated by blanks or commas. A first name with a sign changes what is there ("+mq -csum",
- * for overrides); without one the list replaces it, or adds to it on an indented line.
+ * A list separated by blanks or commas. A first name with a sign changes what is there ("+mq
+ * -csum", for overrides); without one the list replaces it, or adds to it on an indented line.
  */
 static int set_features(struct reading *r, const struct key *key, const char *value, bool more)
 {
@@ -533,7 +541,8 @@ static int check_features(struct reading *r)
 	if (!(set & VN_BIT(VN_F_VERSION_1)))
 		return refuse(r, "[virtio] features: version_1 is missing");
 	if (r->out->queue_pairs > 1 && !(set & VN_BIT(VN_NET_F_MQ)))
-		return refuse(r, "[virtio] queue_pairs = %u needs the feature mq", r->out->queue_pairs);
+		return refuse(r, "[virtio] queue_pairs = %u needs the feature mq",
+			      r->out->queue_pairs);
 	/* A notification with data is a 32-bit write to a place of its own (4.1.5.2). */
 	if (set & VN_BIT(VN_F_NOTIFICATION_DATA) && r->out->notify_multiplier == 2)
 		return refuse(r, "[pci] notify_multiplier = 2 is too small for notification_data");
@@ -599,11 +608,12 @@ static int find_file(const char *profile, char *path, size_t size, struct vqnic_
 		snprintf(err->text, sizeof(err->text), "no profile %.300s: there is no such file",
 			 profile);
 	else if (ret == -ENOENT)
-		snprintf(err->text, sizeof(err->text),
-			 "no profile '%.60s' in %.120s%s%.120s or %.100s; name one of those there, or a "
-			 "file by a path with a '/'",
-			 profile, dirs ? dirs : "", dirs && *dirs ? ", " : "", VN_PROFILES_SOURCE,
-			 VN_PROFILES_INSTALLED);
+		snprintf(
+			err->text, sizeof(err->text),
+			"no profile '%.60s' in %.120s%s%.120s or %.100s; name one of those there, or a "
+			"file by a path with a '/'",
+			profile, dirs ? dirs : "", dirs && *dirs ? ", " : "", VN_PROFILES_SOURCE,
+			VN_PROFILES_INSTALLED);
 	else if (ret)
 		snprintf(err->text, sizeof(err->text), "the profile's name '%.60s…' is too long",
 			 profile);

@@ -287,8 +287,8 @@ static uint32_t pseudo_sum(const uint8_t *data, const struct offload_frame *o)
 	const uint8_t *ip = data + o->l3;
 	uint16_t proto = htons(o->udp ? PROTO_UDP : PROTO_TCP);
 
-	return o->ipv6 ? offload_sum(ip + IPV6_ADDRS, 32, proto) :
-			 offload_sum(ip + IPV4_ADDRS, 8, proto);
+	return o->ipv6 ? offload_sum(ip + IPV6_ADDRS, 32, proto)
+		       : offload_sum(ip + IPV4_ADDRS, 8, proto);
 }
 
 static void segment_ip(uint8_t *out, const struct offload_frame *o, uint32_t len, unsigned int n)

@@ -11,7 +11,8 @@
 #include "port.h"
 
 /**
- * struct offload_frame - where the parts of a frame that can be segmented lie; offsets into the frame
+ * struct offload_frame - where the parts of a frame that can be segmented lie; offsets into the
+ * frame
  * @l3, @l4: IP header, TCP or UDP header
  * @payload: first byte behind the TCP or UDP header
  * @end:     end of the IP datagram; what is behind is Ethernet padding
@@ -62,7 +63,8 @@ int offload_finish(const struct vqnic_frame *frame, const struct offload_frame *
  */
 uint16_t offload_sum(const void *data, uint32_t len, uint32_t start);
 
-/** offload_csum() - finish a checksum in place: sum [@start, @len) of @data into @start + @offset */
+/** offload_csum() - finish a checksum in place: sum [@start, @len) of @data into @start + @offset
+ */
 void offload_csum(uint8_t *data, uint32_t len, uint16_t start, uint16_t offset);
 
 #endif

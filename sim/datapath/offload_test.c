@@ -87,7 +87,8 @@ static void assert_l4_csum(const uint8_t *frame, uint32_t l3, uint32_t l4, uint3
 	assert_int_equal(sum, 0xffff);
 }
 
-/* A frame for the tests: VLAN tags, IPv4 with options or IPv6 with extension headers, TCP or UDP. */
+/* A frame for the tests: VLAN tags, IPv4 with options or IPv6 with extension headers, TCP or UDP.
+ */
 struct build {
 	unsigned int tags;
 	bool v6, udp, more_ip;
@@ -169,9 +170,9 @@ static void build(struct built *out, const struct build *b)
 	out->frame.hdr_len = 0xffff; /* a lie that nobody may believe */
 	if (b->mss) {
 		out->frame.gso_size = b->mss;
-		out->frame.gso_type = b->udp ? VQNIC_GSO_UDP_L4 :
-				      b->v6  ? VQNIC_GSO_TCPV6 :
-					       VQNIC_GSO_TCPV4;
+		out->frame.gso_type = b->udp  ? VQNIC_GSO_UDP_L4
+				      : b->v6 ? VQNIC_GSO_TCPV6
+					      : VQNIC_GSO_TCPV4;
 	}
 }
 
@@ -192,7 +193,8 @@ static void check_segments(const struct built *in, const struct build *b, const 
 		assert_memory_equal(p + in->body, in->data + in->body + done, want);
 		if (b->v6) {
 			assert_int_equal(be16(p + in->l3 + 4), len - in->l3 - 40);
-			assert_memory_equal(p + in->l3 + 6, in->data + in->l3 + 6, in->l4 - in->l3 - 6);
+			assert_memory_equal(p + in->l3 + 6, in->data + in->l3 + 6,
+					    in->l4 - in->l3 - 6);
 		} else {
 			assert_int_equal(be16(p + in->l3 + 2), len - in->l3);
 			assert_int_equal(be16(p + in->l3 + 4), (0xfffe + i) & 0xffff);
@@ -211,7 +213,8 @@ static void check_segments(const struct built *in, const struct build *b, const 
 			if (i)
 				flags &= 0x7f; /* no CWR */
 			assert_int_equal(p[in->l4 + 13], flags);
-			assert_memory_equal(p + in->l4 + 20, in->data + in->l4 + 20, b->tcp_options);
+			assert_memory_equal(p + in->l4 + 20, in->data + in->l4 + 20,
+					    b->tcp_options);
 		}
 		done += want;
 	}
@@ -261,9 +264,12 @@ static void segments(void **state)
 static void checksum_only(void **state)
 {
 	static const struct build cases[] = {
-		{.payload = 1000, .tcp_flags = 0x18},	    {.payload = 1, .tcp_flags = 0x18, .tags = 1},
-		{.udp = true, .payload = 37},		    {.udp = true, .v6 = true, .payload = 1472},
-		{.v6 = true, .payload = 3, .tcp_flags = 2}, {.v6 = true, .payload = 0, .tcp_flags = 2},
+		{.payload = 1000, .tcp_flags = 0x18},
+		{.payload = 1, .tcp_flags = 0x18, .tags = 1},
+		{.udp = true, .payload = 37},
+		{.udp = true, .v6 = true, .payload = 1472},
+		{.v6 = true, .payload = 3, .tcp_flags = 2},
+		{.v6 = true, .payload = 0, .tcp_flags = 2},
 	};
 	struct built *in = malloc(sizeof(*in));
 	struct sink s = {0};
@@ -276,8 +282,8 @@ static void checksum_only(void **state)
 		uint32_t sum;
 
 		build(in, b);
-		sum = b->v6 ? ref_add(0, in->data + in->l3 + 8, 32) :
-			      ref_add(0, in->data + in->l3 + 12, 8);
+		sum = b->v6 ? ref_add(0, in->data + in->l3 + 8, 32)
+			    : ref_add(0, in->data + in->l3 + 12, 8);
 		set16(tail + 2, in->end - in->l4);
 		set16(in->data + in->l4 + in->frame.csum_offset, ref_add(sum, tail, 4));
 		assert_int_equal(offload_check(&in->frame, NULL), 0);
@@ -293,8 +299,8 @@ static void checksum_only(void **state)
 /* The header of RFC-era textbooks, checksum 0xb861, and every length and alignment at once. */
 static void sums(void **state)
 {
-	static const uint8_t header[20] = {0x45, 0,    0,    0x73, 0,	 0,    0x40, 0,	   0x40, 0x11,
-					   0,	 0,    0xc0, 0xa8, 0,	 1,    0xc0, 0xa8, 0,	 0xc7};
+	static const uint8_t header[20] = {0x45, 0, 0,	  0x73, 0, 0, 0x40, 0,	  0x40, 0x11,
+					   0,	 0, 0xc0, 0xa8, 0, 1, 0xc0, 0xa8, 0,	0xc7};
 	uint8_t buf[300];
 	uint16_t sum = offload_sum(header, sizeof(header), 0);
 
@@ -334,11 +340,11 @@ static void hostile(void **state)
 
 	(void)state;
 	assert_non_null(in);
-#define REFUSED(CHANGE)                                                  \
-	do {                                                             \
-		f = in->frame;                                           \
-		CHANGE;                                                  \
-		assert_int_equal(offload_check(&f, NULL), -EINVAL);      \
+#define REFUSED(CHANGE)                                             \
+	do {                                                        \
+		f = in->frame;                                      \
+		CHANGE;                                             \
+		assert_int_equal(offload_check(&f, NULL), -EINVAL); \
 	} while (0)
 
 	build(in, &tcp);
@@ -446,9 +452,9 @@ static void emit_fails(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sums),	    cmocka_unit_test(zero_checksum),
-		cmocka_unit_test(segments), cmocka_unit_test(checksum_only),
-		cmocka_unit_test(hostile),  cmocka_unit_test(excess),
+		cmocka_unit_test(sums),	      cmocka_unit_test(zero_checksum),
+		cmocka_unit_test(segments),   cmocka_unit_test(checksum_only),
+		cmocka_unit_test(hostile),    cmocka_unit_test(excess),
 		cmocka_unit_test(emit_fails),
 	};
 

@@ -3,9 +3,9 @@
  * A port: the MAC between the queues of one device and a wire
  *
  * How it works. The FIFO is a list of frames, bounded by number. Frames come from two free lists,
- * one for frames up to SMALL bytes and one for the longest that there are, filled on demand and kept
- * until the port goes: in a steady state no frame costs a malloc(). Free lists are last in, first
- * out, so that a frame's memory is still in the cache when it is used again.
+ * one for frames up to SMALL bytes and one for the longest that there are, filled on demand and
+ * kept until the port goes: in a steady state no frame costs a malloc(). Free lists are last in,
+ * first out, so that a frame's memory is still in the cache when it is used again.
  *
  * Metadata are checked here in both directions, once. Frames without any (most) take no detour.
  */

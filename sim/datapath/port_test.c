@@ -87,11 +87,10 @@ static int teardown(void **state)
 /* IPv4 and TCP, 3000 bytes of payload in segments of 1000, or 100 bytes without gso. */
 static struct vqnic_frame tcp_frame(uint8_t *data, uint32_t payload, uint16_t mss)
 {
-	static const uint8_t head[54] = {2,    0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, /* Ethernet */
-					 0x45, 0, 0, 0, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0,
-					 0,    1, 10, 0, 0, 2, /* IPv4 */
-					 1,    2, 3, 4, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18,
-					 1,    0, 0, 0, 0, 0};
+	static const uint8_t head[54] = {
+		2,    0, 0, 0, 0, 2, 2,	   0, 0,  0, 0, 1, 8,	 0, /* Ethernet */
+		0x45, 0, 0, 0, 0, 1, 0x40, 0, 64, 6, 0, 0, 10,	 0,    0, 1, 10, 0, 0, 2, /* IPv4 */
+		1,    2, 3, 4, 0, 0, 0,	   1, 0,  0, 0, 1, 0x50, 0x18, 1, 0, 0,	 0, 0, 0};
 
 	memcpy(data, head, sizeof(head));
 	memset(data + sizeof(head), 0x5a, payload);
