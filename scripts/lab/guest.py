@@ -83,6 +83,10 @@ class Guest:
         ]
 
     def __enter__(self) -> "Guest":
+        return self if self._child is not None else self.start()
+
+    def start(self) -> "Guest":
+        """Boot it, until it takes commands; `with` does so too."""
         self.console = proc.log_path("console")
         self._jobs, theirs = socket.socketpair()
         self._monitor, theirs_too = socket.socketpair()

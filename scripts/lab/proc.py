@@ -11,8 +11,9 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
-from typing import IO, List, Optional, Sequence, Union
+from typing import IO, List, Optional, Sequence, Set, Union
 
 from . import paths
 from .say import LabError
@@ -21,6 +22,9 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 _counter = 0
 _counter_lock = threading.Lock()
+
+_living: Set["subprocess.Popen"] = set()
+_living_lock = threading.Lock()
 
 Argument = Union[str, Path]
 
@@ -69,6 +73,8 @@ class Child:
                 self.argv, stdin=subprocess.DEVNULL, stdout=log if stdout is None else stdout,
                 stderr=log, preexec_fn=_die_with_parent(os.getpid()), close_fds=True,
                 pass_fds=pass_fds, env=env)
+        with _living_lock:
+            _living.add(self.process)
 
     @property
     def pid(self) -> int:
@@ -95,6 +101,8 @@ class Child:
             except (ProcessLookupError, PermissionError):
                 pass
             self.process.wait()
+            with _living_lock:
+                _living.discard(self.process)
         return self.process.returncode
 
     def tail(self, lines: int = 12) -> str:
@@ -105,6 +113,21 @@ class Child:
 
     def __exit__(self, *_) -> None:
         self.stop()
+
+
+def end_all(deadline: float = 10.0) -> None:
+    """Ask all long-lived children of other threads to end, and insist."""
+    with _living_lock:
+        living = list(_living)
+    for process in living:
+        if process.poll() is None:
+            process.terminate()
+    end = time.monotonic() + deadline
+    for process in living:
+        try:
+            process.wait(max(0.1, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 class Result:

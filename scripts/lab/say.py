@@ -6,6 +6,7 @@ elsewhere it says that it started once two seconds have passed, then every fifte
 ended. Things quicker than that stay silent unless they have a result to tell.
 """
 
+import signal
 import sys
 import threading
 import time
@@ -96,7 +97,12 @@ class Task:
 
 
 def main(function) -> None:
-    """Run a command's main function; errors leave as one sentence and an exit status."""
+    """Run a command's main function; errors leave as one sentence and an exit status.
+
+    A request to end arrives as an interrupt, so that everything is put away.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         status = function()
     except LabError as error:
