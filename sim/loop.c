@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The event loop of a live NIC
+ *
+ * How it works. One thread, one epoll descriptor. A round takes in what waits on the sockets and
+ * the wires, a bounded part of each, and then lets every NIC run a bounded number of events; so
+ * neither messages nor the datapath starve, and a doorbell that arrives under load waits for one
+ * round at most. While there is work the rounds follow each other without sleeping.
+ *
+ * When work ends, a NIC may keep its queues polled for a while (its profile's poll_us), because
+ * then neither a doorbell nor a wake-up is needed for what comes next. After that time
+ * vqnic_idle() arms notifications; what slipped in meanwhile is seen in the round that follows,
+ * and only a round in which nothing happened sleeps.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "loop.h"
+
+#define MESSAGES 64  /* of one client in a round */
+#define EVENTS	 512 /* of one NIC in a round */
+
+struct member {
+	struct member *next;
+	struct vqnic *nic;
+	struct vfio_user_server *server;
+	uint64_t poll_ns;
+	uint64_t idle_since; /* ns; 0: it had work in the last round */
+};
+
+/* What an epoll event is about. */
+enum kind { KIND_SIGNAL, KIND_SERVER, KIND_WIRE };
+
+struct loop {
+	int epfd;
+	int signal_fd;
+	bool stop;
+	struct member *members, **tail;
+};
+
+static uint64_t pack(enum kind kind, const struct member *member)
+{
+	return (uint64_t)(uintptr_t)member | (uint64_t)kind;
+}
+
+static struct member *unpack(uint64_t data, enum kind *kind)
+{
+	*kind = (enum kind)(data & 3);
+	return (struct member *)(uintptr_t)(data & ~UINT64_C(3));
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+}
+
+static int watch(struct loop *loop, int fd, enum kind kind, struct member *member)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.u64 = pack(kind, member)};
+
+	return epoll_ctl(loop->epfd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
+}
+
+int loop_create(struct loop **out)
+{
+	struct loop *loop = calloc(1, sizeof(*loop));
+	sigset_t set;
+	int err;
+
+	if (!loop)
+		return -ENOMEM;
+	loop->tail = &loop->members;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	loop->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	loop->epfd = epoll_create1(EPOLL_CLOEXEC);
+	if (loop->signal_fd < 0 || loop->epfd < 0)
+		err = -errno;
+	else
+		err = watch(loop, loop->signal_fd, KIND_SIGNAL, NULL);
+	if (err) {
+		loop_destroy(loop);
+		return err;
+	}
+	*out = loop;
+	return 0;
+}
+
+void loop_destroy(struct loop *loop)
+{
+	if (!loop)
+		return;
+	while (loop->members) {
+		struct member *member = loop->members;
+
+		loop->members = member->next;
+		free(member);
+	}
+	if (loop->signal_fd >= 0)
+		close(loop->signal_fd);
+	if (loop->epfd >= 0)
+		close(loop->epfd);
+	free(loop);
+}
+
+int loop_add(struct loop *loop, struct vqnic *nic, struct vfio_user_server *server)
+{
+	struct member *member = calloc(1, sizeof(*member));
+	int err = 0;
+
+	if (!member)
+		return -ENOMEM;
+	member->nic = nic;
+	member->server = server;
+	member->poll_ns = (uint64_t)vqnic_poll_us(nic) * 1000;
+	if (server)
+		err = watch(loop, vfio_user_poll_fd(server), KIND_SERVER, member);
+	if (!err)
+		err = watch(loop, vqnic_poll_fd(nic), KIND_WIRE, member);
+	if (err) {
+		free(member);
+		return err;
+	}
+	*loop->tail = member;
+	loop->tail = &member->next;
+	return 0;
+}
+
+/* Take in what waits outside. Return: how much, negative errno if waiting fails. */
+static int take_in(struct loop *loop, int timeout_ms)
+{
+	struct epoll_event ev[32];
+	int work = 0;
+	int n = epoll_wait(loop->epfd, ev, (int)(sizeof(ev) / sizeof(ev[0])), timeout_ms);
+
+	if (n < 0)
+		return errno == EINTR ? 0 : -errno;
+	for (int i = 0; i < n; i++) {
+		enum kind kind;
+		struct member *member = unpack(ev[i].data.u64, &kind);
+
+		switch (kind) {
+		case KIND_SIGNAL:
+			loop->stop = true;
+			break;
+		case KIND_SERVER:
+			work += vfio_user_poll(member->server, MESSAGES);
+			break;
+		case KIND_WIRE:
+			work += vqnic_poll(member->nic);
+			break;
+		}
+	}
+	return work;
+}
+
+/* Let a NIC run. Return: must the loop come back without sleeping? */
+static bool run_member(struct member *member, bool *sleepless)
+{
+	bool busy = vqnic_busy(member->nic);
+	int work = busy ? vqnic_poll(member->nic) : 0;
+	uint64_t now;
+
+	work += vqnic_run(member->nic, EVENTS);
+	if (work) {
+		member->idle_since = 0;
+		*sleepless = true;
+		return true;
+	}
+	if (!busy)
+		return false;
+	now = now_ns();
+	if (!member->idle_since)
+		member->idle_since = now;
+	if (now - member->idle_since >= member->poll_ns)
+		vqnic_idle(member->nic);
+	*sleepless = true;
+	return false;
+}
+
+int loop_run(struct loop *loop)
+{
+	bool sleepless = true;
+
+	while (!loop->stop) {
+		int work = take_in(loop, sleepless ? 0 : -1);
+
+		if (work < 0)
+			return work;
+		sleepless = work > 0;
+		for (struct member *m = loop->members; m; m = m->next)
+			run_member(m, &sleepless);
+	}
+	return 0;
+}
