@@ -213,6 +213,9 @@ int vqnic_dma_complete(struct vqnic *nic, unsigned int fn, uint64_t token, int s
 enum { VQNIC_GSO_NONE = 0, VQNIC_GSO_TCPV4 = 1, VQNIC_GSO_UDP = 3, VQNIC_GSO_TCPV6 = 4,
        VQNIC_GSO_UDP_L4 = 5, VQNIC_GSO_ECN = 0x80 };
 
+/* Longest frame: an IPv4 datagram of 65535 bytes behind an Ethernet header with two VLAN tags. */
+#define VQNIC_FRAME_MAX 65557u
+
 /**
  * struct vqnic_frame - an Ethernet frame without FCS on its way between NIC and wire
  * @data, @len: borrowed for the call only

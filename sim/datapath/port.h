@@ -16,8 +16,7 @@
 
 struct port;
 
-/* Longest frame: an IPv4 datagram of 65535 bytes behind an Ethernet header with two VLAN tags. */
-#define FRAME_MAX 65557u
+#define FRAME_MAX VQNIC_FRAME_MAX
 
 #define FRAME_HEAD 24u
 
