@@ -3,10 +3,10 @@
  * The roles of a network device's queues: transmit, receive, control
  *
  * How it works. Each role keeps a window of packets. Transmit reads a whole buffer, then hands its
- * frame to the port in ring order. Receive keeps a backlog of frames that were steered to the queue,
- * collects buffers until the oldest fits, and posts header and data behind one another; the used
- * entry is posted behind them, so nothing waits for the data to land. Control reads a command, asks
- * the device for its answer, and posts that.
+ * frame to the port in ring order. Receive keeps a backlog of frames that were steered to the
+ * queue, collects buffers until the oldest fits, and posts header and data behind one another; the
+ * used entry is posted behind them, so nothing waits for the data to land. Control reads a command,
+ * asks the device for its answer, and posts that.
  */
 #ifndef VN_NET_H
 #define VN_NET_H

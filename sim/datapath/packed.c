@@ -131,7 +131,8 @@ static bool packed_fetch(struct dp_queue *q)
 			if (!q->partial)
 				continue; /* look again if there was anything before it */
 			if (q->reread) {
-				dp_break(q, "a chain goes on in a descriptor that is not available");
+				dp_break(q,
+					 "a chain goes on in a descriptor that is not available");
 				break;
 			}
 			q->reread = true;
@@ -239,8 +240,7 @@ static bool packed_irq_wanted(struct dp_queue *q)
 	off = off_wrap & 0x7fff;
 	if (!!(off_wrap & 0x8000) != q->irq_wrap)
 		off = (uint16_t)(off - q->size);
-	return q->irq_span >= q->size ||
-	       (uint16_t)(q->irq_new - off - 1) < (uint16_t)q->irq_span;
+	return q->irq_span >= q->size || (uint16_t)(q->irq_new - off - 1) < (uint16_t)q->irq_span;
 }
 
 static int write_event(struct dp_queue *q, uint16_t off_wrap, uint16_t flags)
@@ -256,7 +256,8 @@ static int packed_arm(struct dp_queue *q)
 {
 	if (!q->event_idx)
 		return write_event(q, 0, VN_EVENT_ENABLE);
-	return write_event(q, (uint16_t)(q->fetch_off | (q->fetch_wrap ? 0x8000 : 0)), VN_EVENT_DESC);
+	return write_event(q, (uint16_t)(q->fetch_off | (q->fetch_wrap ? 0x8000 : 0)),
+			   VN_EVENT_DESC);
 }
 
 static int packed_suppress(struct dp_queue *q)

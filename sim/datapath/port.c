@@ -70,6 +70,11 @@ static void unplug(struct port *port)
 		wire->close(ctx);
 }
 
+struct vqnic_counters *port_counters(struct port *port)
+{
+	return port->counters;
+}
+
 void port_destroy(struct port *port)
 {
 	if (!port)

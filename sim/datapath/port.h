@@ -41,6 +41,9 @@ struct port_up {
 
 int port_create(unsigned int fifo, struct vqnic_counters *counters, struct port **port);
 void port_destroy(struct port *port);
+
+/** port_counters() - what was handed to port_create() */
+struct vqnic_counters *port_counters(struct port *port);
 void port_set_up(struct port *port, const struct port_up *up, void *ctx);
 
 /** port_plug() - NULL ops unplugs; a plugged port has carrier */

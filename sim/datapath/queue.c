@@ -200,7 +200,8 @@ void dp_chain_table(struct dp_queue *q, struct chain *c, uint64_t addr, uint32_t
 
 	(void)packed;
 	if (!q->indirect_ok) {
-		dp_break(q, "an indirect descriptor, but VIRTIO_F_INDIRECT_DESC was not negotiated");
+		dp_break(q,
+			 "an indirect descriptor, but VIRTIO_F_INDIRECT_DESC was not negotiated");
 		return;
 	}
 	if (!len || len % 16 || len / 16 > SEGS_MAX) {

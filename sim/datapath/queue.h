@@ -3,9 +3,9 @@
  * A queue at work: from fetched descriptors to used buffers
  *
  * How it works. A queue is a window over the ring. Buffers (descriptor chains) are fetched ahead of
- * their use into slots (struct chain), taken by the queue's role (tx.c, rx.c, ctrl.c) in ring order,
- * completed in any order and retired in ring order. Every access goes through the fabric and may
- * take time, so nothing here waits: dp_run() does what can be done now, and each completion
+ * their use into slots (struct chain), taken by the queue's role (tx.c, rx.c, ctrl.c) in ring
+ *order, completed in any order and retired in ring order. Every access goes through the fabric and
+ *may take time, so nothing here waits: dp_run() does what can be done now, and each completion
  * schedules it again. With the direct fabric all of it happens in one call.
  *
  *	head ......... taken ......... fetched
@@ -32,7 +32,7 @@ struct dp_queue;
 
 enum chain_state { CHAIN_FETCHING, CHAIN_READY, CHAIN_TAKEN, CHAIN_DONE };
 
-#define SEGS_INLINE 20u	 /* what Linux sends: header, linear part, 17 fragments */
+#define SEGS_INLINE 20u	  /* what Linux sends: header, linear part, 17 fragments */
 #define SEGS_MAX    1024u /* longest indirect table that is accepted */
 
 /** struct segs - pieces of a buffer; small ones come from a pool of the queue */
@@ -107,7 +107,7 @@ struct dirty_log;
 
 enum dp_state {
 	DP_STOPPED,
-	DP_LOADING,  /* reading the used index from memory */
+	DP_LOADING, /* reading the used index from memory */
 	DP_RUNNING,
 	DP_STOPPING, /* packets end, position becomes final */
 	DP_ABORTING, /* accesses end, packets are forgotten (reset) */
@@ -146,9 +146,9 @@ struct dp_queue {
 	unsigned int ops;    /* accesses under way */
 	uint32_t head, taken, fetched;
 
-	bool look;	/* look for new buffers */
-	bool armed;	/* the driver was asked to kick */
-	bool polling;	/* live: not armed, looked at by vqnic_poll() */
+	bool look;	 /* look for new buffers */
+	bool armed;	 /* the driver was asked to kick */
+	bool polling;	 /* live: not armed, looked at by vqnic_poll() */
 	bool suppressed; /* the driver was told not to kick */
 	bool draining, drained;
 

@@ -14,7 +14,7 @@ struct packet {
 	struct dp_queue *q;
 	struct frame *frame;
 	struct fab_op op;
-	uint32_t first;  /* its buffers are slots first … first + n - 1 */
+	uint32_t first; /* its buffers are slots first … first + n - 1 */
 	uint32_t n;
 	uint64_t room;
 	uint8_t state;
@@ -25,7 +25,7 @@ struct rx {
 	struct net_io *io;
 	struct frame *backlog, **backlog_last;
 	unsigned int waiting;
-	struct packet *collecting; /* the one packet that is looking for buffers */
+	struct packet *collecting;    /* the one packet that is looking for buffers */
 	struct packet *first, **last; /* in flight, in order */
 	unsigned int inflight;
 	struct packet *pool;
@@ -257,7 +257,8 @@ static void place(struct dp_queue *q, struct rx *rx, struct packet *p)
 	n = pieces(q, rx, p, total);
 	if (!dp_alive(q))
 		return;
-	if (log && defect_on(q->defects, DEFECT_LOG_MISSES_FIRST_AFTER_START) && rx->io->log->fresh) {
+	if (log && defect_on(q->defects, DEFECT_LOG_MISSES_FIRST_AFTER_START) &&
+	    rx->io->log->fresh) {
 		rx->io->log->fresh = false;
 		log = false;
 	}

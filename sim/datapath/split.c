@@ -215,10 +215,11 @@ static void write_used(struct dp_queue *q, const struct vn_used_elem *elems, uin
 {
 	uint16_t at = q->pos->used & (uint16_t)(q->size - 1);
 	uint32_t first = n < (uint32_t)(q->size - at) ? n : (uint32_t)(q->size - at);
-	struct fab_sg sg[2] = {{q->device + 4 + 8u * at, first * 8}, {q->device + 4, (n - first) * 8}};
+	struct fab_sg sg[2] = {{q->device + 4 + 8u * at, first * 8},
+			       {q->device + 4, (n - first) * 8}};
 
 	dp_issued(q, fab_write(q->fab, q->space, sg, n > first ? 2 : 1, elems, NULL) < 0 ? -EFAULT
-											  : 1);
+											 : 1);
 	q->pos->used = (uint16_t)(q->pos->used + n);
 }
 

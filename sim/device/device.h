@@ -71,13 +71,15 @@ uint8_t vdev_status(const struct virtio_dev *dev);
  */
 void vdev_set_status(struct virtio_dev *dev, uint8_t status);
 
-/** vdev_reset() - reset at once, in no simulated time (FLR, client gone): in-flight work is cancelled */
+/** vdev_reset() - reset at once, in no simulated time (FLR, client gone): in-flight work is
+ * cancelled */
 void vdev_reset(struct virtio_dev *dev);
 
 uint64_t vdev_device_features(const struct virtio_dev *dev);
 uint64_t vdev_driver_features(const struct virtio_dev *dev);
 
-/** vdev_set_driver_features() - one half of the driver's features; ignored once FEATURES_OK is set */
+/** vdev_set_driver_features() - one half of the driver's features; ignored once FEATURES_OK is set
+ */
 void vdev_set_driver_features(struct virtio_dev *dev, unsigned int half, uint32_t value);
 
 /* ---- Configuration space ------------------------------------------------------------------- */
@@ -124,8 +126,8 @@ void vq_set_address(struct vq *vq, enum vq_area area, uint64_t address);
  * vq_enable() - queue_enable = 1
  *
  * Processing begins at the position set before (or the ring's beginning) once DRIVER_OK is set;
- * buffers that are already offered are served without a kick. Bad sizes or misaligned addresses make
- * the device ask for a reset (NEEDS_RESET) once it would process.
+ * buffers that are already offered are served without a kick. Bad sizes or misaligned addresses
+ * make the device ask for a reset (NEEDS_RESET) once it would process.
  */
 void vq_enable(struct vq *vq);
 
@@ -137,7 +139,8 @@ void vq_enable(struct vq *vq);
 void vq_disable(struct vq *vq);
 bool vq_enabled(const struct vq *vq);
 
-/** vq_reset() - VIRTIO_F_RING_RESET; vq_resetting() is true until done; the queue is then as after a reset */
+/** vq_reset() - VIRTIO_F_RING_RESET; vq_resetting() is true until done; the queue is then as after
+ * a reset */
 void vq_reset(struct vq *vq);
 bool vq_resetting(const struct vq *vq);
 

@@ -20,9 +20,9 @@ struct vq {
 	struct vq_pos pos;
 	uint16_t size;
 	uint64_t addr[3];
-	bool enabled;   /* as the driver reads it */
-	bool stopping;  /* disabled, not yet stopped */
-	bool resetting; /* VIRTIO_F_RING_RESET */
+	bool enabled;	   /* as the driver reads it */
+	bool stopping;	   /* disabled, not yet stopped */
+	bool resetting;	   /* VIRTIO_F_RING_RESET */
 	bool kicked_early; /* a seeded defect's memory */
 };
 

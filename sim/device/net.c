@@ -124,9 +124,9 @@ static bool wanted(const struct virtio_dev *dev, const struct vqnic_frame *f)
 	if (to[0] & 1)
 		return !net->nomulti && (net->allmulti || net->multi_overflow ||
 					 listed(net->mac_multi, net->macs_multi, to));
-	return !net->nouni && (net->alluni || net->uni_overflow ||
-			       !memcmp(net->config.mac, to, 6) ||
-			       listed(net->mac_uni, net->macs_uni, to));
+	return !net->nouni &&
+	       (net->alluni || net->uni_overflow || !memcmp(net->config.mac, to, 6) ||
+		listed(net->mac_uni, net->macs_uni, to));
 }
 
 static void arrived(void *ctx)
@@ -149,7 +149,8 @@ static void arrived(void *ctx)
 	}
 }
 
-/* ---- Control queue (5.1.6.5) ------------------------------------------------------------------ */
+/* ---- Control queue (5.1.6.5) ------------------------------------------------------------------
+ */
 
 static bool set_flag(bool *flag, const uint8_t *data, uint32_t len)
 {
@@ -338,10 +339,11 @@ static uint8_t command(void *ctx, const uint8_t *data, uint32_t len)
 	}
 	if (defect_on(dev->env.defects, DEFECT_CTRL_ALWAYS_ERR))
 		ok = false;
-	return ok ? VN_NET_OK : VN_NET_ERR;
+	return (uint8_t)(ok ? VN_NET_OK : VN_NET_ERR);
 }
 
-/* ---- Configuration space ---------------------------------------------------------------------- */
+/* ---- Configuration space ----------------------------------------------------------------------
+ */
 
 uint32_t net_config_size(const struct virtio_dev *dev)
 {
@@ -360,8 +362,8 @@ void net_config_write(struct virtio_dev *dev, uint32_t off, const void *buf, uin
 void net_link(struct virtio_dev *dev, bool up)
 {
 	struct vn_net_config *c = &dev->net.config;
-	uint16_t status = (uint16_t)(up ? c->status | VN_NET_S_LINK_UP
-					: c->status & ~VN_NET_S_LINK_UP);
+	uint16_t status =
+		(uint16_t)(up ? c->status | VN_NET_S_LINK_UP : c->status & ~VN_NET_S_LINK_UP);
 
 	if (status == c->status || !(dev->features & VN_BIT(VN_NET_F_STATUS)))
 		return;
@@ -385,7 +387,8 @@ static void link_changed(void *ctx, bool up)
 	net_link(ctx, up);
 }
 
-/* ---- Life ------------------------------------------------------------------------------------- */
+/* ---- Life -------------------------------------------------------------------------------------
+ */
 
 /*
  * The control queue lies behind the queues that multiqueue allows for if that was negotiated, and

@@ -28,8 +28,8 @@ int vdev_create(const struct vdev_env *env, const struct vdev_up *up, void *up_c
 	dev->log.fab = env->fab;
 	dev->log.space = env->spaces[0];
 	dev->log.defects = env->defects;
-	dev->nvqs = 2 * env->profile->queue_pairs +
-		    (dev->features & VN_BIT(VN_NET_F_CTRL_VQ) ? 1 : 0);
+	dev->nvqs =
+		2 * env->profile->queue_pairs + (dev->features & VN_BIT(VN_NET_F_CTRL_VQ) ? 1 : 0);
 	dev->vqs = calloc(dev->nvqs, sizeof(*dev->vqs));
 	err = dev->vqs ? 0 : -ENOMEM;
 	for (unsigned int i = 0; !err && i < dev->nvqs; i++)

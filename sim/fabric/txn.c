@@ -62,6 +62,7 @@ static struct txn_queue *queue_of(struct fabric *fab, struct iova_space *space)
 			return NULL;
 		q->fab = fab;
 		q->space = space;
+		q->token = (uint64_t)space->asid << 48; /* tokens differ between spaces */
 		q->posted_tail = &q->posted;
 		space->txns = q;
 	}
