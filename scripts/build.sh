@@ -27,6 +27,18 @@ if [ ! -f "$dir/build.ninja" ] || [ "$(cat "$dir/.recipe" 2>/dev/null)" != "$rec
 	echo "$recipe" >"$dir/.recipe"
 fi
 
+# The build files ask which sources exist, and ninja does not see a new one by itself.
+files=$(find sim conformance -type f \( -name '*.[ch]' -o -name '*.cpp' -o -name '*.py' \) |
+	LC_ALL=C sort | cksum)
+if [ "$(cat "$dir/.files" 2>/dev/null)" != "$files" ]; then
+	meson setup --reconfigure "$dir" >"$log" 2>&1 || {
+		tail -n 20 "$log" >&2
+		echo "build: meson refuses to configure $dir (above, and $log)." >&2
+		exit 1
+	}
+	echo "$files" >"$dir/.files"
+fi
+
 if ! ninja -C "$dir" -n 2>/dev/null | grep -q 'no work to do'; then
 	echo "build: compiling $dir"
 	ninja -C "$dir" >"$log" 2>&1 || {

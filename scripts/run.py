@@ -16,14 +16,13 @@ usage: run.py [--seconds N] [--kernel SERIES]
 import argparse
 import dataclasses
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Callable, Dict, List
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from lab import cert, flows, kernels, owned, paths, proc, qemu, say  # noqa: E402
+from lab import cert, flows, kernels, owned, paths, qemu, say  # noqa: E402
 from lab.guest import Guest  # noqa: E402
 from lab.net import Iperf, Netns, Reflector  # noqa: E402
 from lab.nic import Nic  # noqa: E402
@@ -124,18 +123,11 @@ class Run:
             "verdicts": {r.name: r.totals() for r in self.reports},
         }
         (paths.REPORTS / "run.json").write_text(json.dumps(figures, indent=1) + "\n")
-        give_back(paths.REPORTS)
+        owned.give_back(paths.REPORTS)
         line()
         line(f"reports: {paths.REPORTS.relative_to(paths.REPO)}/"
              "{" + ",".join([r.name for r in self.reports]) + "}.{json,xml,tap}, run.json")
         line("all of it passed" if self.status == 0 else "not all of it passed (above)")
-
-
-def give_back(directory: Path) -> None:
-    """Hand files to whoever called sudo."""
-    user, group = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
-    if os.geteuid() == 0 and user and group:
-        proc.run(["chown", "-R", f"{user}:{group}", directory], check=False)
 
 
 def main() -> int:

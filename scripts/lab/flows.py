@@ -65,8 +65,8 @@ def interface_of(guest: Guest, where: str) -> str:
 
 
 def configure(guest: Guest, interface: str, own: str = GUEST) -> None:
-    """Bring an interface up with an address."""
-    guest.run(f"ip link set {interface} up; ip addr add {own}/24 dev {interface}; "
+    """Bring an interface up with an address, and wait for its carrier."""
+    guest.run(f"ip link set {interface} up; ip addr replace {own}/24 dev {interface}; "
               f"for i in 1 2 3 4 5 6 7 8 9 10; do "
               f"grep -q 1 /sys/class/net/{interface}/carrier && break; usleep 100000; done")
 

@@ -85,3 +85,10 @@ def release() -> None:
         if _directory is not None:
             _remove(_directory)
             _directory = None
+
+
+def give_back(directory: Path) -> None:
+    """Hand files to whoever called sudo."""
+    user, group = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
+    if os.geteuid() == 0 and user and group:
+        proc.run(["chown", "-R", f"{user}:{group}", directory], check=False)
