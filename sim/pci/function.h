@@ -24,12 +24,21 @@ struct function_env {
 	struct port *port;
 };
 
+/**
+ * function_create() - a function as its profile says, in its reset state
+ *
+ * Return: 0; -ENOMEM; -EINVAL the profile asks for what can't be, with a sentence in @err.
+ */
 int function_create(const struct function_env *env, struct function **fn, struct vqnic_error *err);
+
+/** function_destroy() - end it at once: in-flight work is cancelled, maps and eventfds are released
+ */
 void function_destroy(struct function *fn);
 
 /* The calls of vqnic.h of the same names, for one function. */
 int function_region_info(struct function *fn, unsigned int region, struct vqnic_region_info *info);
-int function_region_read(struct function *fn, unsigned int region, uint64_t off, void *buf, size_t len);
+int function_region_read(struct function *fn, unsigned int region, uint64_t off, void *buf,
+			 size_t len);
 int function_region_write(struct function *fn, unsigned int region, uint64_t off, const void *buf,
 			  size_t len);
 int function_reset(struct function *fn);
@@ -43,5 +52,18 @@ int function_dma_unmap(struct function *fn, uint32_t asid, uint64_t iova, uint64
 		       uint64_t *unmapped);
 struct iova_space *function_space(struct function *fn, uint32_t asid);
 struct virtio_dev *function_device(struct function *fn);
+
+/**
+ * function_poll_doorbells() - look at the doorbell pages that a client has mapped (profile key
+ * pci.notify_mmap); a live loop calls it as long as it does not sleep. Return: doorbells rung.
+ */
+unsigned int function_poll_doorbells(struct function *fn);
+
+/** struct function_counters - doorbells rung by register, and interrupts that somebody heard */
+struct function_counters {
+	uint64_t doorbells, interrupts;
+};
+
+void function_counters(const struct function *fn, struct function_counters *out);
 
 #endif
