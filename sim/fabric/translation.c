@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "txn.h"
+
 /* Two intervals are "equal" if they overlap, so that tfind() answers "what is in the way?". */
 static int map_cmp(const void *a, const void *b)
 {
@@ -67,6 +69,7 @@ void iova_space_destroy(struct iova_space *space)
 {
 	if (!space)
 		return;
+	txn_release(space);
 	iova_space_unmap(space, 0, UINT64_MAX);
 	backing_set_destroy(space->backings);
 	free(space);

@@ -500,9 +500,8 @@ void txn_revoke(struct fabric *fab, struct iova_space *space, uint64_t iova, uin
 		finish(q, iova, last);
 }
 
-void txn_release(struct fabric *fab, struct iova_space *space)
+void txn_release(struct iova_space *space)
 {
-	(void)fab;
 	if (!space->txns)
 		return;
 	cancel_all(space->txns);

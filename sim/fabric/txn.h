@@ -47,7 +47,7 @@ int txn_answer(struct iova_space *space, uint64_t token, int status, const void 
 	       uint32_t len);
 
 /** txn_release() - free the engine of a space; cancels what is under way */
-void txn_release(struct fabric *fab, struct iova_space *space);
+void txn_release(struct iova_space *space);
 
 /* Copies between host memory and a buffer with the atomicity that fabric.h promises. */
 void mem_sample(void *dst, const uint8_t *host, uint64_t len);
