@@ -32,6 +32,7 @@ struct member {
 	struct vfio_user_server *server;
 	uint64_t poll_ns;
 	uint64_t idle_since; /* ns; 0: it had work in the last round */
+	uint64_t progress;
 };
 
 /* What an epoll event is about. */
@@ -166,28 +167,31 @@ static int take_in(struct loop *loop, int timeout_ms)
 	return work;
 }
 
-/* Let a NIC run. Return: must the loop come back without sleeping? */
-static bool run_member(struct member *member, bool *sleepless)
+/* Let a NIC run; @sleepless: the loop must come back without sleeping. */
+static void run_member(struct member *member, bool *sleepless)
 {
 	bool busy = vqnic_busy(member->nic);
-	int work = busy ? vqnic_poll(member->nic) : 0;
-	uint64_t now;
+	uint64_t progress, now;
+	bool ran;
 
-	work += vqnic_run(member->nic, EVENTS);
-	if (work) {
+	if (busy)
+		vqnic_poll(member->nic);
+	ran = vqnic_run(member->nic, EVENTS) > 0;
+	progress = vqnic_progress(member->nic);
+	if (progress != member->progress || (ran && !busy)) {
+		member->progress = progress;
 		member->idle_since = 0;
 		*sleepless = true;
-		return true;
+		return;
 	}
 	if (!busy)
-		return false;
+		return;
 	now = now_ns();
 	if (!member->idle_since)
 		member->idle_since = now;
 	if (now - member->idle_since >= member->poll_ns)
 		vqnic_idle(member->nic);
 	*sleepless = true;
-	return false;
 }
 
 int loop_run(struct loop *loop)

@@ -382,6 +382,13 @@ void vqnic_idle(struct vqnic *nic)
 		vdev_idle(function_device(nic->functions[i]));
 }
 
+uint64_t vqnic_progress(const struct vqnic *nic)
+{
+	const struct vqnic_counters *c = &nic->counters;
+
+	return c->doorbells + c->descriptors + c->rx_frames + c->rx_drops;
+}
+
 unsigned int vqnic_poll_us(const struct vqnic *nic)
 {
 	return nic->profile.poll_us;

@@ -321,6 +321,13 @@ void vqnic_set_live(struct vqnic *nic, bool live);
 bool vqnic_busy(const struct vqnic *nic);
 void vqnic_idle(struct vqnic *nic);
 
+/**
+ * vqnic_progress() - a number that grows with every doorbell, descriptor and frame
+ *
+ * What a live loop goes by to tell work from looking for work: polling a queue runs events, too.
+ */
+uint64_t vqnic_progress(const struct vqnic *nic);
+
 /** vqnic_poll_us() - how long a live loop keeps polling after the last work (profile key), us */
 unsigned int vqnic_poll_us(const struct vqnic *nic);
 
