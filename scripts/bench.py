@@ -127,7 +127,7 @@ def tell_iperf3(result: dict) -> None:
 def rate(profile: str) -> dict:
     """The NIC without a guest."""
     with Task(f"vqnic bench {profile}"):
-        found = proc.run([paths.VQNIC, "bench", profile], 300)
+        found = proc.run([paths.VQNIC, "bench", profile, "--format", "json"], 300)
     return json.loads(found.out)
 
 

@@ -193,6 +193,14 @@ static json_t *result_json(const struct args *args, const char *ring, uint32_t b
 			 pps * bytes * 8 / 1e9, "latency_ns", "pcie", "bottleneck");
 }
 
+static void heading(const struct args *args)
+{
+	printf("vqnic bench %s: driver model and NIC on one processor, 1 queue pair, no guest\n",
+	       args->profile);
+	printf("%6s  %-6s  %-9s  %5s  %8s  %8s  %9s\n", "bytes", "ring", "direction", "batch",
+	       "Mpps", "Gbit/s", "ns/frame");
+}
+
 static void result_row(const struct args *args, const char *ring, uint32_t bytes,
 		       enum direction direction, double pps)
 {
@@ -205,13 +213,8 @@ static void result_row(const struct args *args, const char *ring, uint32_t bytes
 static int bench(const struct args *args, json_t *results)
 {
 	struct vqnic_error err = {""};
+	unsigned int rows = 0;
 
-	if (!args->json) {
-		printf("vqnic bench %s: driver model and NIC on one processor, 1 queue pair, no guest\n",
-		       args->profile);
-		printf("%6s  %-6s  %-9s  %5s  %8s  %8s  %9s\n", "bytes", "ring", "direction",
-		       "batch", "Mpps", "Gbit/s", "ns/frame");
-	}
 	for (unsigned int s = 0; s < args->nsizes; s++) {
 		for (unsigned int n = 0; n < 2 * DIRECTIONS; n++) {
 			bool packed = n >= DIRECTIONS;
@@ -233,7 +236,9 @@ static int bench(const struct args *args, json_t *results)
 				json_array_append_new(results,
 						      result_json(args, ring, args->sizes[s],
 								  direction, pps));
-			else
+			else if (!rows++)
+				heading(args);
+			if (!args->json)
 				result_row(args, ring, args->sizes[s], direction, pps);
 		}
 	}
