@@ -275,6 +275,11 @@ void vdev_log_stop(struct virtio_dev *dev)
 	dev->log_active = false;
 }
 
+bool vdev_log_active(const struct virtio_dev *dev)
+{
+	return dev->log_active;
+}
+
 void fake_queue_irq(struct fake *f, unsigned int q)
 {
 	struct fab_irq irq;

@@ -360,6 +360,11 @@ unsigned int function_poll_doorbells(struct function *fn)
 	return fn->personality->ops->poll_doorbells(fn->personality);
 }
 
+bool function_has_doorbell_pages(const struct function *fn)
+{
+	return fn->env.profile->notify_mmap;
+}
+
 /* ---- Interrupts ------------------------------------------------------------------------------ */
 
 int function_irq_count(struct function *fn, unsigned int index)
@@ -413,12 +418,6 @@ int function_irq_trigger(struct function *fn, unsigned int index, unsigned int v
 		return -EINVAL;
 	irqfd_fire(listener);
 	return 0;
-}
-
-void function_counters(const struct function *fn, struct function_counters *out)
-{
-	out->doorbells = fn->personality->ops->doorbells(fn->personality);
-	out->interrupts = fn->msix.fired + fn->intx.fired;
 }
 
 /* ---- Memory ---------------------------------------------------------------------------------- */

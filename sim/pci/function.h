@@ -54,16 +54,13 @@ struct iova_space *function_space(struct function *fn, uint32_t asid);
 struct virtio_dev *function_device(struct function *fn);
 
 /**
- * function_poll_doorbells() - look at the doorbell pages that a client has mapped (profile key
- * pci.notify_mmap); a live loop calls it as long as it does not sleep. Return: doorbells rung.
+ * function_poll_doorbells() - look at the doorbell pages that a client may map (profile key
+ * pci.notify_mmap)
+ *
+ * Nothing else tells of them, so a live loop has to call it without sleeping for as long as
+ * function_has_doorbell_pages(). Return: doorbells found rung.
  */
 unsigned int function_poll_doorbells(struct function *fn);
-
-/** struct function_counters - doorbells rung by register, and interrupts that somebody heard */
-struct function_counters {
-	uint64_t doorbells, interrupts;
-};
-
-void function_counters(const struct function *fn, struct function_counters *out);
+bool function_has_doorbell_pages(const struct function *fn);
 
 #endif

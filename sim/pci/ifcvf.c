@@ -158,7 +158,7 @@ static uint32_t lm_read32(const struct ifcvf *vf, uint32_t off)
 
 	switch (off) {
 	case VN_LM_CONTROL:
-		return vf->control;
+		return vdev_log_active(vf->regs.dev) ? vf->control : VN_LM_CONTROL_OFF;
 	case VN_LM_LOG_BASE:
 		return (uint32_t)vf->log_base;
 	case VN_LM_LOG_BASE + 4:
@@ -254,7 +254,7 @@ static void lm_write(struct ifcvf *vf, uint32_t off, const void *buf, size_t len
 	}
 }
 
-/* Which queues are in use is the driver's choice, and goes with the driver; the log stays. */
+/* Which queues are in use is the driver's choice, and goes with the driver. */
 static void ifcvf_device_reset(struct virtio_regs *regs)
 {
 	struct ifcvf *vf = container_of(regs, struct ifcvf, regs);
@@ -340,5 +340,4 @@ const struct personality_ops personality_ifcvf = {
 	.bar_write = ifcvf_write,
 	.poll_doorbells = virtio_regs_poll_doorbells,
 	.mmap = virtio_regs_mmap,
-	.doorbells = virtio_regs_doorbells,
 };

@@ -5,8 +5,8 @@ static void update(struct intx *intx)
 {
 	bool tell = intx->source && !intx->disabled && !intx->masked;
 
-	if (tell && !intx->told && irqfd_fire(&intx->listener))
-		intx->fired++;
+	if (tell && !intx->told)
+		irqfd_fire(&intx->listener);
 	intx->told = tell;
 }
 

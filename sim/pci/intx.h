@@ -21,7 +21,6 @@ struct intx {
 	bool disabled; /* by the driver: Interrupt Disable, or MSI-X is on */
 	bool masked;   /* by the client */
 	bool told;
-	uint64_t fired;
 };
 
 void intx_set_source(struct intx *intx, bool source);

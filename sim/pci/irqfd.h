@@ -25,7 +25,7 @@ struct irqfd {
  */
 int irqfd_set(struct irqfd *irqfd, int fd);
 
-/** irqfd_fire() - Return: did somebody hear it? */
-bool irqfd_fire(const struct irqfd *irqfd);
+/** irqfd_fire() - signal, if anybody listens */
+void irqfd_fire(const struct irqfd *irqfd);
 
 #endif

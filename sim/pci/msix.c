@@ -61,8 +61,8 @@ void msix_fire(void *ctx, unsigned int vector)
 {
 	struct msix *msix = ctx;
 
-	if (vector < msix->vectors && irqfd_fire(&msix->listeners[vector]))
-		msix->fired++;
+	if (vector < msix->vectors)
+		irqfd_fire(&msix->listeners[vector]);
 }
 
 void msix_bar_read(const struct msix *msix, uint64_t off, void *buf, size_t len)

@@ -22,7 +22,6 @@ struct msix {
 	uint32_t pba;
 	unsigned int vectors;
 	bool enabled; /* as the driver wrote it into configuration space */
-	uint64_t fired;
 };
 
 /** msix_init() - @vectors, 1 to 2048, nobody listening; -ENOMEM, -EINVAL */

@@ -41,7 +41,6 @@ struct personality_env {
  *             8 and the access is aligned. What is not there reads as all-ones.
  * @poll_doorbells: look at doorbell pages that the client has mapped; returns how many were rung
  * @mmap:      add the parts of @bar that a client may map
- * @doorbells: how many doorbells were rung so far
  */
 struct personality_ops {
 	const char *name;
@@ -56,7 +55,6 @@ struct personality_ops {
 			  size_t len);
 	unsigned int (*poll_doorbells)(struct personality *p);
 	void (*mmap)(struct personality *p, unsigned int bar, struct vqnic_region_info *info);
-	uint64_t (*doorbells)(const struct personality *p);
 };
 
 extern const struct personality_ops personality_virtio_pci, personality_ifcvf;

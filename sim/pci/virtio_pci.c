@@ -65,5 +65,4 @@ const struct personality_ops personality_virtio_pci = {
 	.bar_write = virtio_pci_write,
 	.poll_doorbells = virtio_regs_poll_doorbells,
 	.mmap = virtio_regs_mmap,
-	.doorbells = virtio_regs_doorbells,
 };

@@ -201,7 +201,6 @@ static void ring(struct virtio_regs *regs, uint32_t at, uint32_t value)
 		return; /* no queue, or another one's doorbell */
 	if (virtio_defect(regs, DEFECT_NOTIFY_PAIR_DOORBELL))
 		q &= ~1u;
-	regs->doorbells++;
 	vq_notify(vdev_vq(regs->dev, q));
 }
 
@@ -269,11 +268,6 @@ unsigned int virtio_regs_poll_doorbells(struct personality *p)
 		rung++;
 	}
 	return rung;
-}
-
-uint64_t virtio_regs_doorbells(const struct personality *p)
-{
-	return container_of(p, const struct virtio_regs, base)->doorbells;
 }
 
 void virtio_regs_mmap(struct personality *p, unsigned int bar, struct vqnic_region_info *info)

@@ -64,8 +64,6 @@ struct virtio_regs {
 	int doorbell_fd;
 	uint8_t *doorbell_page;
 
-	uint64_t doorbells;
-
 	/* what a seeded defect remembers */
 	bool *enable_latch;
 };
@@ -89,7 +87,6 @@ void virtio_regs_reset(struct personality *p);
 struct virtio_dev *virtio_regs_device(struct personality *p);
 unsigned int virtio_regs_poll_doorbells(struct personality *p);
 void virtio_regs_mmap(struct personality *p, unsigned int bar, struct vqnic_region_info *info);
-uint64_t virtio_regs_doorbells(const struct personality *p);
 
 /* virtio_common.c; @off and @len were checked to be aligned and inside the structure */
 void virtio_common_read(struct virtio_regs *regs, uint32_t off, void *buf, size_t len);
