@@ -357,8 +357,10 @@ int vqnic_poll(struct vqnic *nic)
 		if (n > 0)
 			frames += n;
 	}
-	for (unsigned int i = 0; i < FUNCTIONS; i++)
+	for (unsigned int i = 0; i < FUNCTIONS; i++) {
+		function_poll_doorbells(nic->functions[i]);
 		vdev_poll(function_device(nic->functions[i]));
+	}
 	return frames;
 }
 
@@ -371,7 +373,8 @@ void vqnic_set_live(struct vqnic *nic, bool live)
 bool vqnic_busy(const struct vqnic *nic)
 {
 	for (unsigned int i = 0; i < FUNCTIONS; i++)
-		if (vdev_busy(function_device(nic->functions[i])))
+		if (vdev_busy(function_device(nic->functions[i])) ||
+		    function_has_doorbell_pages(nic->functions[i]))
 			return true;
 	return false;
 }
