@@ -293,6 +293,11 @@ static int wire_receive(void *ctx, const struct vqnic_frame *frame)
 	return port_receive(ctx, frame);
 }
 
+static uint8_t *wire_reserve(void *ctx)
+{
+	return port_reserve(ctx);
+}
+
 static void wire_link(void *ctx, bool up)
 {
 	port_set_link(ctx, up);
@@ -311,7 +316,11 @@ int vqnic_wire_open(struct vqnic *nic, unsigned int port, const char *address,
 		return -ENODEV;
 	}
 	end = (struct wire_end){
-		.receive = wire_receive, .link = wire_link, .ctx = nic->ports[port]};
+		.receive = wire_receive,
+		.reserve = wire_reserve,
+		.link = wire_link,
+		.ctx = nic->ports[port],
+	};
 	r = wire_open(address, &end, &ops, &wire, err);
 	return r ? r : vqnic_wire_plug(nic, port, ops, wire);
 }

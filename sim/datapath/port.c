@@ -7,6 +7,9 @@
  * kept until the port goes: in a steady state no frame costs a malloc(). Free lists are last in,
  * first out, so that a frame's memory is still in the cache when it is used again.
  *
+ * A wire that reads from a descriptor may read straight into a frame (port_reserve()); a long one
+ * is then queued as it is, a short one is copied, so that it does not hold a long one's memory.
+ *
  * Metadata are checked here in both directions, once. Frames without any (most) take no detour.
  */
 #include <errno.h>
@@ -33,7 +36,8 @@ struct port {
 	bool carrier; /* a cable may be pulled while the wire is plugged */
 
 	struct frame *free_small, *free_big;
-	uint8_t *scratch; /* FRAME_MAX bytes, once something has to be finished */
+	struct frame *reserved; /* being filled by the wire */
+	uint8_t *scratch;	/* FRAME_MAX bytes, once something has to be finished */
 };
 
 int port_create(unsigned int fifo, struct vqnic_counters *counters, struct port **port)
@@ -82,6 +86,7 @@ void port_destroy(struct port *port)
 	port->up = NULL;
 	unplug(port);
 	port_drop_all(port);
+	free(port->reserved);
 	free_list(port->free_small);
 	free_list(port->free_big);
 	free(port->scratch);
@@ -233,20 +238,41 @@ void port_flush(struct port *port)
 
 /* ---- Receive ------------------------------------------------------------------------------- */
 
+uint8_t *port_reserve(struct port *port)
+{
+	if (!port->reserved)
+		port->reserved = frame_alloc(port, FRAME_MAX);
+	return port->reserved ? port->reserved->data : NULL;
+}
+
+/* A frame that holds the bytes of @meta: the reserved one if they lie there, else a copy. */
+static struct frame *frame_of(struct port *port, const struct vqnic_frame *meta)
+{
+	struct frame *frame = port->reserved;
+
+	if (frame && meta->data == frame->data && meta->len > SMALL) {
+		port->reserved = NULL;
+		return frame;
+	}
+	frame = frame_alloc(port, meta->len);
+	if (likely(frame))
+		memcpy(frame->data, meta->data, meta->len);
+	return frame;
+}
+
 static int enqueue(void *ctx, const struct vqnic_frame *meta)
 {
 	struct port *port = ctx;
 	struct frame *frame = NULL;
 
 	if (likely(port->count < port->fifo))
-		frame = frame_alloc(port, meta->len);
+		frame = frame_of(port, meta);
 	if (unlikely(!frame)) {
 		port->counters->rx_drops++;
 		return -ENOBUFS;
 	}
 	frame->meta = *meta;
 	frame->meta.data = frame->data;
-	memcpy(frame->data, meta->data, meta->len);
 	*port->tail = frame;
 	port->tail = &frame->next;
 	port->count++;

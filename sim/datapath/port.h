@@ -88,6 +88,14 @@ void port_flush(struct port *port);
  */
 int port_receive(struct port *port, const struct vqnic_frame *frame);
 
+/**
+ * port_reserve() - FRAME_MAX bytes into which a frame may be read before port_receive() gets it
+ *
+ * A long frame at that place is not copied but taken over, and the next call gives another place.
+ * Return: the place, the port's; NULL no memory.
+ */
+uint8_t *port_reserve(struct port *port);
+
 /** port_room() - frames that the FIFO still takes: a good budget for polling a wire */
 unsigned int port_room(const struct port *port);
 

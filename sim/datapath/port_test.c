@@ -275,6 +275,45 @@ static void receive_finishes(void **state)
 	assert_int_equal(port_room(b->port), 0);
 }
 
+static void reserved(void **state)
+{
+	struct bench *b = *state;
+	struct vqnic_frame f = {.data = port_reserve(b->port), .len = 100};
+	const uint8_t *first = f.data;
+	struct frame *frame;
+
+	assert_non_null(first);
+	assert_ptr_equal(port_reserve(b->port), first);
+	memset(port_reserve(b->port), 0x11, FRAME_MAX);
+	assert_int_equal(port_receive(b->port, &f), 0); /* short: copied */
+	assert_ptr_not_equal(port_peek(b->port)->data, first);
+	assert_ptr_equal(port_reserve(b->port), first);
+	f.len = FRAME_MAX;
+	assert_int_equal(port_receive(b->port, &f), 0); /* long: taken over */
+	f.data = port_reserve(b->port);
+	assert_ptr_not_equal(f.data, first);
+	frame_free(b->port, port_take(b->port));
+	frame = port_take(b->port);
+	assert_ptr_equal(frame->data, first);
+	assert_ptr_equal(frame->meta.data, first);
+	assert_int_equal(frame->data[FRAME_MAX - 1], 0x11);
+	frame_free(b->port, frame);
+
+	/* Segments of a frame that lies there are copies. */
+	f = tcp_frame(port_reserve(b->port), 6000, 3000);
+	assert_int_equal(port_receive(b->port, &f), 0);
+	assert_ptr_equal(port_reserve(b->port), f.data);
+	assert_int_equal(port_room(b->port), 2);
+	f.len = FRAME_MAX;
+	f.gso_type = f.flags = 0;
+	assert_int_equal(port_receive(b->port, &f), 0);
+	f.data = port_reserve(b->port);
+	assert_int_equal(port_receive(b->port, &f), 0);
+	f.data = port_reserve(b->port);
+	assert_int_equal(port_receive(b->port, &f), -ENOBUFS); /* full: the place is still good */
+	assert_ptr_equal(port_reserve(b->port), f.data);
+}
+
 static void carrier(void **state)
 {
 	struct bench *b = *state;
@@ -313,6 +352,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(transmit, setup, teardown),
 		cmocka_unit_test_setup_teardown(transmit_finishes, setup, teardown),
 		cmocka_unit_test_setup_teardown(receive_finishes, setup, teardown),
+		cmocka_unit_test_setup_teardown(reserved, setup, teardown),
 		cmocka_unit_test_setup_teardown(carrier, setup, teardown),
 	};
 

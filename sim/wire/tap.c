@@ -46,7 +46,8 @@ struct tap {
 	struct wire_end end;
 	int fd;
 	struct tap_header header;
-	uint8_t data[VQNIC_FRAME_MAX + 1]; /* one more, to see that a frame was longer */
+	uint8_t longer; /* than any frame is: what did not fit */
+	uint8_t data[VQNIC_FRAME_MAX];
 };
 
 static int tap_transmit(void *ctx, const struct vqnic_frame *frame)
@@ -78,24 +79,40 @@ static int tap_poll_fd(void *ctx)
 	return ((struct tap *)ctx)->fd;
 }
 
+/* A frame that arrived, straight into the NIC's memory where it has some for us. */
+static ssize_t tap_read(struct tap *tap, uint8_t **data)
+{
+	struct iovec iov[3] = {
+		{.iov_base = &tap->header, .iov_len = sizeof(tap->header)},
+		{.iov_len = sizeof(tap->data)},
+		{.iov_base = &tap->longer, .iov_len = 1},
+	};
+	ssize_t n;
+
+	*data = tap->end.reserve ? tap->end.reserve(tap->end.ctx) : NULL;
+	if (!*data)
+		*data = tap->data;
+	iov[1].iov_base = *data;
+	do
+		n = readv(tap->fd, iov, 3);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
 static int tap_poll(void *ctx, unsigned int budget)
 {
 	struct tap *tap = ctx;
-	struct iovec iov[2] = {
-		{.iov_base = &tap->header, .iov_len = sizeof(tap->header)},
-		{.iov_base = tap->data, .iov_len = sizeof(tap->data)},
-	};
-	unsigned int count = 0;
+	unsigned int count;
 
-	while (count < budget) {
-		struct vqnic_frame frame = {.data = tap->data};
-		ssize_t n = readv(tap->fd, iov, 2);
+	for (count = 0; count < budget; count++) {
+		struct vqnic_frame frame = {0};
+		uint8_t *data;
+		ssize_t n = tap_read(tap, &data);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n <
 		    (ssize_t)sizeof(tap->header)) /* EAGAIN; EIO when somebody deletes the TAP */
 			break;
+		frame.data = data;
 		frame.len = (uint32_t)((size_t)n - sizeof(tap->header));
 		frame.flags = tap->header.flags;
 		frame.gso_type = tap->header.gso_type;
@@ -104,7 +121,6 @@ static int tap_poll(void *ctx, unsigned int budget)
 		frame.csum_start = tap->header.csum_start;
 		frame.csum_offset = tap->header.csum_offset;
 		tap->end.receive(tap->end.ctx, &frame);
-		count++;
 	}
 	return (int)count;
 }

@@ -37,8 +37,10 @@ struct test {
 	void *wire;
 	int packet;
 	unsigned int received;
+	bool reserves;
 	struct vqnic_frame last;
-	uint8_t data[VQNIC_FRAME_MAX + 1];
+	uint8_t data[VQNIC_FRAME_MAX];
+	uint8_t place[VQNIC_FRAME_MAX];
 };
 
 /* Frames of an EtherType for experiments (IEEE 802), so that the host's own don't disturb. */
@@ -53,12 +55,20 @@ static int receive(void *ctx, const struct vqnic_frame *frame)
 {
 	struct test *t = ctx;
 
+	assert_int_equal(frame->data == t->place, t->reserves);
 	if (!marked(frame->data, frame->len))
 		return 0;
 	t->received++;
 	t->last = *frame;
 	memcpy(t->data, frame->data, frame->len);
 	return 0;
+}
+
+static uint8_t *reserve(void *ctx)
+{
+	struct test *t = ctx;
+
+	return t->reserves ? t->place : NULL;
 }
 
 static void set_up(const char *name, bool up)
@@ -74,7 +84,7 @@ static void set_up(const char *name, bool up)
 static int setup(void **state)
 {
 	struct test *t = calloc(1, sizeof(*t));
-	const struct wire_end end = {.receive = receive, .ctx = t};
+	const struct wire_end end = {.receive = receive, .reserve = reserve, .ctx = t};
 	struct sockaddr_ll addr = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
 	struct vqnic_error err = {""};
 	int one = 1;
@@ -225,6 +235,14 @@ static void arrive(void **state)
 	assert_int_equal(t->last.csum_offset, 16);
 }
 
+static void arrive_reserved(void **state)
+{
+	struct test *t = *state;
+
+	t->reserves = true;
+	arrive(state);
+}
+
 static void budget(void **state)
 {
 	struct test *t = *state;
@@ -310,6 +328,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(transmit, setup, teardown),
 		cmocka_unit_test_setup_teardown(arrive, setup, teardown),
+		cmocka_unit_test_setup_teardown(arrive_reserved, setup, teardown),
 		cmocka_unit_test_setup_teardown(budget, setup, teardown),
 		cmocka_unit_test_setup_teardown(faults, setup, teardown),
 		cmocka_unit_test_setup_teardown(existing, setup, teardown),

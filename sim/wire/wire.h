@@ -10,11 +10,15 @@
 /**
  * struct wire_end - what a wire needs to hand frames to its NIC
  * @receive: as vqnic_wire_receive() for the port it is plugged into
+ * @reserve: where a wire that reads a frame may put it, VQNIC_FRAME_MAX bytes: a frame that is then
+ *           given to @receive at that place need not be copied. It is the wire's until then. May be
+ *           NULL, and may return NULL: then any place will do
  * @link:    the wire lost or found its other side; as vqnic_link_set(), from @poll or @transmit;
  *           may be NULL
  */
 struct wire_end {
 	int (*receive)(void *ctx, const struct vqnic_frame *frame);
+	uint8_t *(*reserve)(void *ctx);
 	void (*link)(void *ctx, bool up);
 	void *ctx;
 };
