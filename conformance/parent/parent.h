@@ -210,6 +210,7 @@ struct parent {
 	char trace[PARENT_TRACE][96];
 	unsigned int traced;
 	const char *inside; /* operation that runs now, NULL outside: says whose a crash is */
+	uint8_t status;     /* last status written, for the order of calls */
 	bool dead;
 };
 
