@@ -15,40 +15,41 @@
 
 #define STOP_MS 1000u
 
-static int lm_read32(struct pci_driver *d, uint32_t off, uint32_t *value)
+static int lm_read(struct pci_driver *d, uint32_t off, unsigned int len, uint32_t *value)
 {
 	uint8_t b[4] = {0};
 	int err;
 
-	if ((uint64_t)off + 4 > d->lm_size)
+	if ((uint64_t)off + len > d->lm_size)
 		return -EPROTO;
-	err = pci_read(&d->access, VC_IFCVF_LM_BAR, off, b, 4);
+	err = pci_read(&d->access, VC_IFCVF_LM_BAR, off, b, len);
 	*value = (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
 	return err;
 }
 
-static int lm_write32(struct pci_driver *d, uint32_t off, uint32_t value)
+static int lm_write(struct pci_driver *d, uint32_t off, unsigned int len, uint32_t value)
 {
 	const uint8_t b[4] = {(uint8_t)value, (uint8_t)(value >> 8), (uint8_t)(value >> 16),
 			      (uint8_t)(value >> 24)};
 
-	if ((uint64_t)off + 4 > d->lm_size)
+	if ((uint64_t)off + len > d->lm_size)
 		return -EPROTO;
-	return pci_write(&d->access, VC_IFCVF_LM_BAR, off, b, 4);
+	return pci_write(&d->access, VC_IFCVF_LM_BAR, off, b, len);
 }
 
 static int ifcvf_get_vq_state(struct parent *p, unsigned int q, struct vq_state *state)
 {
 	struct pci_driver *d = p->priv;
+	const unsigned int len = d->dpdk_layout ? 4 : 2;
 	uint32_t word;
-	int err = lm_read32(d, vc_ifcvf_lm_state(q, d->dpdk_layout), &word);
+	int err = lm_read(d, vc_ifcvf_lm_state(q, d->dpdk_layout), len, &word);
 
 	if (err)
 		return err;
 	*state = (struct vq_state){
 		.avail = (uint16_t)word,
 		.used = (uint16_t)(word >> 16),
-		.used_known = true,
+		.used_known = d->dpdk_layout,
 	};
 	return 0;
 }
@@ -56,12 +57,13 @@ static int ifcvf_get_vq_state(struct parent *p, unsigned int q, struct vq_state 
 static int ifcvf_set_vq_state(struct parent *p, unsigned int q, const struct vq_state *state)
 {
 	struct pci_driver *d = p->priv;
+	const unsigned int len = d->dpdk_layout ? 4 : 2;
 
-	/* there is no word for a packed ring's wrap counters */
+	/* there is no room for a packed ring's wrap counters */
 	if (state->packed)
 		return -EOPNOTSUPP;
-	return lm_write32(d, vc_ifcvf_lm_state(q, d->dpdk_layout),
-			  (uint32_t)state->used << 16 | state->avail);
+	return lm_write(d, vc_ifcvf_lm_state(q, d->dpdk_layout), len,
+			(uint32_t)state->used << 16 | state->avail);
 }
 
 static int ifcvf_vq_stop(struct parent *p, unsigned int q, struct vq_state *state)
@@ -84,19 +86,19 @@ static int ifcvf_log_start(struct parent *p, uint64_t iova, uint64_t size)
 
 	if (!size || end < iova)
 		return -EINVAL;
-	err = lm_write32(d, VC_IFCVF_LM_LOG_BASE_LO, (uint32_t)iova);
+	err = lm_write(d, VC_IFCVF_LM_LOG_BASE_LO, 4, (uint32_t)iova);
 	if (!err)
-		err = lm_write32(d, VC_IFCVF_LM_LOG_BASE_HI, (uint32_t)(iova >> 32));
+		err = lm_write(d, VC_IFCVF_LM_LOG_BASE_HI, 4, (uint32_t)(iova >> 32));
 	if (!err)
-		err = lm_write32(d, VC_IFCVF_LM_LOG_END_LO, (uint32_t)end);
+		err = lm_write(d, VC_IFCVF_LM_LOG_END_LO, 4, (uint32_t)end);
 	if (!err)
-		err = lm_write32(d, VC_IFCVF_LM_LOG_END_HI, (uint32_t)(end >> 32));
-	return err ? err : lm_write32(d, VC_IFCVF_LM_CONTROL, VC_IFCVF_LM_LOG_VF);
+		err = lm_write(d, VC_IFCVF_LM_LOG_END_HI, 4, (uint32_t)(end >> 32));
+	return err ? err : lm_write(d, VC_IFCVF_LM_CONTROL, 4, VC_IFCVF_LM_LOG_VF);
 }
 
 static int ifcvf_log_stop(struct parent *p)
 {
-	return lm_write32(p->priv, VC_IFCVF_LM_CONTROL, VC_IFCVF_LM_LOG_OFF);
+	return lm_write(p->priv, VC_IFCVF_LM_CONTROL, 4, VC_IFCVF_LM_LOG_OFF);
 }
 
 void pci_driver_ifcvf(struct pci_driver *d)
