@@ -824,14 +824,12 @@ static void release(struct vring *r, uint16_t id)
 			r->free_ids[i] = slot;
 		r->nfree_ids = (uint16_t)(r->nfree_ids + b->slots);
 	} else {
-		/* the head is the next to be taken again */
-		uint16_t chain[VC_SPLIT_SIZE_MAX > 1024 ? 1024 : VC_SPLIT_SIZE_MAX];
-		uint16_t n = 0;
+		/* onto the stack from the tail on: the head is the next to be taken again */
+		uint16_t at = (uint16_t)(r->nfree_ids + b->slots);
 
-		for (uint16_t slot = id; slot != NONE && n < 1024; slot = r->next[slot])
-			chain[n++] = slot;
-		while (n)
-			r->free_ids[r->nfree_ids++] = chain[--n];
+		for (uint16_t slot = id; slot != NONE; slot = r->next[slot])
+			r->free_ids[--at] = slot;
+		r->nfree_ids = (uint16_t)(r->nfree_ids + b->slots);
 	}
 	b->out = false;
 	b->visible = false;
@@ -956,7 +954,9 @@ bool vring_get(struct vring *r, struct vring_used *used)
 			return true;
 		}
 	}
-	vring_check(r);
+	/* a large ring is not compared for every buffer */
+	if (r->size <= CHECK_ALWAYS || r->returned % CHECK_EVERY == 0)
+		vring_check(r);
 	slots = r->buffers[id].slots;
 	take(r, (uint16_t)id, len, used);
 	advance(r, slots, true);
