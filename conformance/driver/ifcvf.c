@@ -20,6 +20,7 @@ static int lm_read(struct pci_driver *d, uint32_t off, unsigned int len, uint32_
 	uint8_t b[4] = {0};
 	int err;
 
+	*value = 0;
 	if ((uint64_t)off + len > d->lm_size)
 		return -EPROTO;
 	err = pci_read(&d->access, VC_IFCVF_LM_BAR, off, b, len);

@@ -39,15 +39,23 @@ struct net_tx {
 	struct net_tx_buffer *free, *all;
 };
 
+#define IO_AHEAD 65536u /* frames that may have come before one that is still missing */
+
 /**
  * struct io_flow - frames in one direction of one queue, numbered
- * @sent, @seen:  next number to send and to come
+ * @sent:  next number to send
+ * @seen:  lowest number that has not come
+ * @ahead: how many above it have come (several receive queues overtake each other)
+ * @came:  which those are, by number modulo IO_AHEAD
+ * @next:  by receive queue: numbers below have been overtaken in it and may not come any more
  * @loss_from, @loss_to: numbers in between may be missing
  */
 struct io_flow {
-	uint32_t sent, seen;
+	uint32_t sent, seen, ahead;
+	uint32_t next[NET_PAIRS_MAX];
 	uint32_t loss_from, loss_to;
 	uint32_t lost;
+	uint8_t came[IO_AHEAD / 8];
 };
 
 struct net_io {

@@ -52,6 +52,7 @@ static int reg_read(struct pci_driver *d, const struct pci_cap *cap, uint32_t of
 	uint8_t b[4] = {0};
 	int err;
 
+	*value = 0;
 	if (!cap->present || off > cap->length || len > cap->length - off)
 		return -EPROTO;
 	err = pci_read(&d->access, cap->bar, (uint64_t)cap->offset + off, b, len);
@@ -103,6 +104,7 @@ static int queue_read(struct pci_driver *d, unsigned int q, uint32_t off, unsign
 {
 	int err = pci_queue_select(d, q);
 
+	*value = 0;
 	return err ? err : pci_common_read(d, off, len, value);
 }
 

@@ -26,6 +26,8 @@
 #define INDIRECT_TABLES 256u
 #define WAIT_MS		2000u
 #define NONE		UINT16_MAX
+#define CHECK_ALWAYS	1024u
+#define CHECK_EVERY	64u
 
 enum { AREA_DESC, AREA_DRIVER, AREA_DEVICE };
 
