@@ -139,6 +139,7 @@ static int parse(const struct vu_msg *msg, json_t **root)
 	if (json_is_object(*root))
 		return 0;
 	json_decref(*root);
+	*root = NULL; /* the caller lets go of it too */
 	return -EINVAL;
 }
 
