@@ -117,7 +117,8 @@ def tell_iperf3(result: dict) -> None:
     line(f"  {'':14}{'vqnic':>8}{'QEMU':>8}{'ratio':>8}")
     for way, title in (("out", "out of guest"), ("in", "into guest")):
         medians = result["median_gbps"][way]
-        line(f"  {title:14}{medians['vqnic']:8.2f}{medians['qemu']:8.2f}{result['ratio'][way]:8.2f}")
+        ratio = result["ratio"][way]
+        line(f"  {title:14}{medians['vqnic']:8.2f}{medians['qemu']:8.2f}{ratio:8.2f}")
     differ = {k for k in result["offloads"]["qemu"]
               if result["offloads"]["vqnic"].get(k) != result["offloads"]["qemu"][k]}
     if differ:

@@ -161,6 +161,12 @@ class Guest:
 
     # What one does with a guest.
 
+    @property
+    def pid(self) -> int:
+        """QEMU's process."""
+        assert self._child is not None
+        return self._child.pid
+
     def run(self, script: str, deadline: float = 30.0, check: bool = True) -> Answer:
         """Run a shell script in the guest to its end."""
         assert self._jobs is not None

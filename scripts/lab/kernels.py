@@ -20,7 +20,7 @@ from .say import BrokenEnvironment, LabError
 SERIES = {"6.12": False, "7.2": True}
 DEFAULT = "6.12"
 
-# What is compiled from the source package: configuration symbols of drivers/vdpa and drivers/vhost.
+# What is compiled from the source package: symbols of drivers/vdpa and drivers/vhost.
 PARENTS = ("CONFIG_VDPA_SIM=m CONFIG_VDPA_SIM_NET=m CONFIG_VDPA_SIM_BLOCK=m CONFIG_IFCVF=m "
            "CONFIG_VP_VDPA=m CONFIG_ALIBABA_ENI_VDPA=m CONFIG_OCTEONEP_VDPA=m CONFIG_SNET_VDPA=m")
 
@@ -42,9 +42,9 @@ rm -f ./*.deb
 mv vhost vringh
 printf 'obj-m := vringh.o\n' >vringh/Makefile
 printf 'obj-y := vringh/ vdpa/\n' >Makefile
-make -j"$(nproc)" -C "/usr/src/linux-headers-$release" M="$work" KCFLAGS=-DCONFIG_VHOST_RING_MODULE=1 \
-        CONFIG_VHOST_RING=m CONFIG_VDPA=n CONFIG_VDPA_USER=n CONFIG_MLX5_VDPA=n \
-        CONFIG_PDS_VDPA=n CONFIG_VIRTIO_VDPA=n $4 modules
+make -j"$(nproc)" -C "/usr/src/linux-headers-$release" M="$work" \
+        KCFLAGS=-DCONFIG_VHOST_RING_MODULE=1 CONFIG_VHOST_RING=m \
+        CONFIG_VDPA=n CONFIG_VDPA_USER=n CONFIG_MLX5_VDPA=n CONFIG_PDS_VDPA=n CONFIG_VIRTIO_VDPA=n $4 modules
 mkdir -p "/var/tmp/extra-$release"
 rm -f "/var/tmp/extra-$release"/*
 find "$work" -name '*.ko' -exec cp {} "/var/tmp/extra-$release/" \;

@@ -62,8 +62,8 @@ class Netns:
         try:
             self.run(["ip", "tuntap", "add", "dev", name, "mode", "tap", "vnet_hdr", *multi])
         except LabError as error:
-            raise BrokenEnvironment(f"can't make the TAP {name} ({error}): this needs CAP_NET_ADMIN "
-                                    "and a kernel with CONFIG_TUN") from error
+            raise BrokenEnvironment(f"can't make the TAP {name} ({error}): run as root on a kernel "
+                                    "with CONFIG_TUN") from error
         self.run(["ip", "addr", "add", address, "dev", name])
         self.run(["ip", "link", "set", name, "up"])
         self.addresses[name] = address.split("/")[0]
