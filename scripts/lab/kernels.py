@@ -44,7 +44,8 @@ printf 'obj-m := vringh.o\n' >vringh/Makefile
 printf 'obj-y := vringh/ vdpa/\n' >Makefile
 make -j"$(nproc)" -C "/usr/src/linux-headers-$release" M="$work" \
         KCFLAGS=-DCONFIG_VHOST_RING_MODULE=1 CONFIG_VHOST_RING=m \
-        CONFIG_VDPA=n CONFIG_VDPA_USER=n CONFIG_MLX5_VDPA=n CONFIG_PDS_VDPA=n CONFIG_VIRTIO_VDPA=n $4 modules
+        CONFIG_VDPA=n CONFIG_VDPA_USER=n CONFIG_MLX5_VDPA=n CONFIG_PDS_VDPA=n \
+        CONFIG_VIRTIO_VDPA=n $4 modules
 mkdir -p "/var/tmp/extra-$release"
 rm -f "/var/tmp/extra-$release"/*
 find "$work" -name '*.ko' -exec cp {} "/var/tmp/extra-$release/" \;
