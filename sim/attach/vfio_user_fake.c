@@ -9,6 +9,26 @@
 
 #include "vfio_user_fake.h"
 
+/* What the server has to have checked before it calls. */
+static void expect(bool condition)
+{
+	if (!condition)
+		abort();
+}
+
+static uint64_t size_of(unsigned int region)
+{
+	static const uint64_t size[VQNIC_REGIONS] = {
+		[0] = FAKE_BAR0_SIZE,
+		[2] = FAKE_BAR2_SIZE,
+		[4] = FAKE_BAR4_SIZE,
+		[VQNIC_REGION_CONFIG] = FAKE_CONFIG_SIZE,
+	};
+
+	expect(region < VQNIC_REGIONS);
+	return size[region];
+}
+
 void fake_init(struct vqnic *nic)
 {
 	memset(nic, 0, sizeof(*nic));
@@ -19,7 +39,7 @@ void fake_init(struct vqnic *nic)
 			nic->eventfd[i][v] = -1;
 	nic->fail_vector = -1;
 	nic->bar4_fd = memfd_create("bar4", MFD_CLOEXEC);
-	if (nic->bar4_fd < 0 || ftruncate(nic->bar4_fd, 16384))
+	if (nic->bar4_fd < 0 || ftruncate(nic->bar4_fd, FAKE_BAR4_SIZE))
 		abort();
 }
 
@@ -41,18 +61,16 @@ int vqnic_region_info(struct vqnic *nic, unsigned int fn, unsigned int region,
 		return -ENODEV;
 	if (region >= VQNIC_REGIONS)
 		return -EINVAL;
-	*info = (struct vqnic_region_info){.fd = -1,
-					   .flags = VQNIC_REGION_READ | VQNIC_REGION_WRITE};
+	*info = (struct vqnic_region_info){
+		.fd = -1, .flags = VQNIC_REGION_READ | VQNIC_REGION_WRITE, .size = size_of(region)};
 	switch (region) {
 	case 0:
-		info->size = FAKE_BAR0_SIZE;
+	case VQNIC_REGION_CONFIG:
 		break;
 	case 2:
-		info->size = FAKE_BAR2_SIZE;
 		info->flags = VQNIC_REGION_READ;
 		break;
 	case 4:
-		info->size = 16384;
 		info->flags |= VQNIC_REGION_MMAP;
 		info->fd = nic->bar4_fd;
 		info->nr_areas = 2;
@@ -60,9 +78,6 @@ int vqnic_region_info(struct vqnic *nic, unsigned int fn, unsigned int region,
 		info->areas[0].size = 4096;
 		info->areas[1].offset = 12288;
 		info->areas[1].size = 4096;
-		break;
-	case VQNIC_REGION_CONFIG:
-		info->size = FAKE_CONFIG_SIZE;
 		break;
 	default:
 		info->flags = 0;
@@ -73,7 +88,7 @@ int vqnic_region_info(struct vqnic *nic, unsigned int fn, unsigned int region,
 int vqnic_region_read(struct vqnic *nic, unsigned int fn, unsigned int region, uint64_t off,
 		      void *buf, size_t len)
 {
-	(void)fn;
+	expect(!fn && len && off <= size_of(region) && len <= size_of(region) - off);
 	if (region == 0)
 		memcpy(buf, nic->bar0 + off, len);
 	else if (region == VQNIC_REGION_CONFIG)
@@ -88,7 +103,7 @@ int vqnic_region_write(struct vqnic *nic, unsigned int fn, unsigned int region, 
 {
 	struct fake_write *write = &nic->write[nic->writes % FAKE_WRITES];
 
-	(void)fn;
+	expect(!fn && region != 2 && len && off <= size_of(region) && len <= size_of(region) - off);
 	*write = (struct fake_write){.region = region, .offset = off, .len = len};
 	memcpy(write->data, buf, len < sizeof(write->data) ? len : sizeof(write->data));
 	nic->writes++;
@@ -136,9 +151,10 @@ int vqnic_irq_count(struct vqnic *nic, unsigned int fn, unsigned int index)
 int vqnic_irq_set_eventfd(struct vqnic *nic, unsigned int fn, unsigned int index,
 			  unsigned int vector, int fd)
 {
-	int *mine = &nic->eventfd[index][vector];
+	int *mine;
 
-	(void)fn;
+	expect(!fn && (int)vector < vqnic_irq_count(nic, fn, index));
+	mine = &nic->eventfd[index][vector];
 	if (fd >= 0 && (int)vector == nic->fail_vector)
 		return -EMFILE;
 	if (*mine >= 0)
@@ -150,10 +166,7 @@ int vqnic_irq_set_eventfd(struct vqnic *nic, unsigned int fn, unsigned int index
 int vqnic_irq_mask(struct vqnic *nic, unsigned int fn, unsigned int index, unsigned int vector,
 		   bool masked)
 {
-	(void)fn;
-	(void)vector;
-	if (index != VQNIC_IRQ_INTX)
-		return -EINVAL;
+	expect(!fn && index == VQNIC_IRQ_INTX && vector == 0);
 	nic->masked = masked;
 	return 0;
 }
@@ -161,9 +174,10 @@ int vqnic_irq_mask(struct vqnic *nic, unsigned int fn, unsigned int index, unsig
 int vqnic_irq_trigger(struct vqnic *nic, unsigned int fn, unsigned int index, unsigned int vector)
 {
 	uint64_t one = 1;
-	int fd = nic->eventfd[index][vector];
+	int fd;
 
-	(void)fn;
+	expect(!fn && (int)vector < vqnic_irq_count(nic, fn, index));
+	fd = nic->eventfd[index][vector];
 	nic->triggered[vector]++;
 	return fd >= 0 && write(fd, &one, sizeof(one)) != sizeof(one) ? -errno : 0;
 }
@@ -172,10 +186,10 @@ int vqnic_dma_map(struct vqnic *nic, unsigned int fn, const struct vqnic_dma_map
 {
 	struct stat st = {0};
 
-	(void)fn;
+	expect(!fn && map->size && map->size - 1 <= UINT64_MAX - map->iova && map->prot < 4);
 	for (unsigned int i = 0; i < nic->maps; i++)
-		if (nic->map[i].iova < map->iova + map->size &&
-		    map->iova < nic->map[i].iova + nic->map[i].size)
+		if (nic->map[i].iova <= map->iova + (map->size - 1) &&
+		    map->iova <= nic->map[i].iova + (nic->map[i].size - 1))
 			return -EEXIST;
 	if (nic->maps == FAKE_MAPS)
 		return -ENOSPC;
@@ -193,9 +207,7 @@ int vqnic_dma_map(struct vqnic *nic, unsigned int fn, const struct vqnic_dma_map
 int vqnic_dma_unmap(struct vqnic *nic, unsigned int fn, uint32_t asid, uint64_t iova, uint64_t size,
 		    uint64_t *unmapped)
 {
-	(void)fn;
-	(void)asid;
-	(void)unmapped;
+	expect(!fn && !asid && !unmapped && (size ? size - 1 <= UINT64_MAX - iova : !iova));
 	nic->unmaps++;
 	nic->unmapped = (struct fake_map){.iova = iova, .size = size};
 	for (unsigned int i = 0; i < nic->maps;)
@@ -227,6 +239,7 @@ int vqnic_dma_complete(struct vqnic *nic, unsigned int fn, uint64_t token, int s
 	*done = (struct fake_done){.token = token, .status = status, .len = len};
 	if (len) {
 		done->data = malloc(len);
+		expect(done->data);
 		memcpy(done->data, data, len);
 	}
 	return 0;

@@ -2,7 +2,8 @@
 /*
  * A NIC that is none: the calls of vqnic.h that the vfio-user server makes, written down
  *
- * For the server's unit tests, which link this in place of the NIC.
+ * For the server's unit tests, which link this in place of the NIC. A call with arguments that the
+ * server should have refused aborts the test.
  */
 #ifndef VN_VFIO_USER_FAKE_H
 #define VN_VFIO_USER_FAKE_H
@@ -15,6 +16,7 @@
 enum {
 	FAKE_BAR0_SIZE = 8192,
 	FAKE_BAR2_SIZE = 3 << 20, /* larger than a data transfer may be */
+	FAKE_BAR4_SIZE = 16384,
 	FAKE_CONFIG_SIZE = 4096,
 	FAKE_VECTORS = 20,
 	FAKE_MAPS = 64,
