@@ -150,8 +150,8 @@ static int keep_fds(struct vu_channel *ch, const int *fd, unsigned int count, bo
 		batch->excess = true;
 		return 0;
 	}
-	memcpy(batch->fd + batch->count, fd, count * sizeof(*fd));
-	batch->count += count;
+	for (unsigned int i = 0; i < count; i++)
+		batch->fd[batch->count++] = fd[i];
 	return 0;
 }
 
