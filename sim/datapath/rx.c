@@ -302,10 +302,14 @@ static bool rx_work(struct dp_queue *q, unsigned int budget)
 
 	rx->starved = false;
 	while (q->state == DP_RUNNING && budget-- && (p = next_packet(q, rx))) {
+		unsigned int had = p->n;
 		int r;
 
-		if (!collect(q, rx, p))
+		if (!collect(q, rx, p)) {
+			/* what it took makes room to fetch more, which nothing else would notice */
+			progress |= p->n != had;
 			break;
+		}
 		progress = true;
 		if (!rx->collecting) /* it was dropped */
 			continue;
