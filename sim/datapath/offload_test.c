@@ -12,6 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "../util.h"
 #include "offload.h"
 
 #define MAX_OUT 128
@@ -434,6 +435,76 @@ static void excess(void **state)
 	free(in);
 }
 
+static int count_bytes(void *ctx, const struct vqnic_frame *frame)
+{
+	assert_in_range(frame->len, 14, FRAME_MAX);
+	assert_ptr_equal(frame->data, scratch);
+	*(uint64_t *)ctx += frame->len;
+	return 0;
+}
+
+/* Damaged frames and metadata: refused or finished, never an access beyond the frame (ASan). */
+static void damaged(void **state)
+{
+	static const struct build seeds[] = {
+		{.payload = 300, .mss = 100, .tags = 1},
+		{.payload = 300, .mss = 100, .more_ip = true, .tcp_options = 12},
+		{.payload = 300, .mss = 100, .v6 = true, .more_ip = true},
+		{.payload = 300, .mss = 100, .udp = true, .v6 = true},
+		{.payload = 100},
+	};
+	struct built *in = malloc(sizeof(*in));
+	struct rng rng = {1};
+	uint64_t bytes = 0;
+	unsigned int finished = 0;
+
+	(void)state;
+	assert_non_null(in);
+	for (unsigned int i = 0; i < 20000; i++) {
+		struct offload_frame parsed;
+		struct vqnic_frame f;
+		uint8_t *exact;
+
+		build(in, &seeds[i % 5]);
+		f = in->frame;
+		for (uint64_t n = rng_below(&rng, 4); n; n--)
+			in->data[12 + rng_below(&rng, in->body - 12)] = (uint8_t)rng_next(&rng);
+		switch (rng_next(&rng) % 8) {
+		case 0:
+			f.len = (uint32_t)rng_below(&rng, f.len + 1);
+			break;
+		case 1:
+			f.csum_start = (uint16_t)rng_next(&rng);
+			break;
+		case 2:
+			f.csum_offset = (uint16_t)(rng_next(&rng) % 512);
+			break;
+		case 3:
+			f.gso_size = (uint16_t)rng_next(&rng);
+			break;
+		case 4:
+			f.gso_type = (uint8_t)rng_next(&rng);
+			break;
+		case 5:
+			f.flags = (uint8_t)rng_next(&rng);
+			break;
+		default:
+			break;
+		}
+		exact = malloc(f.len ? f.len : 1); /* so that a byte too far shows */
+		assert_non_null(exact);
+		memcpy(exact, in->data, f.len);
+		f.data = exact;
+		if (f.len >= 14 && !offload_check(&f, &parsed)) {
+			finished++;
+			offload_finish(&f, &parsed, scratch, count_bytes, &bytes);
+		}
+		free(exact);
+	}
+	assert_in_range(finished, 2000, 19999);
+	free(in);
+}
+
 static void emit_fails(void **state)
 {
 	const struct build tcp = {.payload = 4000, .mss = 1460};
@@ -452,10 +523,10 @@ static void emit_fails(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sums),	      cmocka_unit_test(zero_checksum),
-		cmocka_unit_test(segments),   cmocka_unit_test(checksum_only),
-		cmocka_unit_test(hostile),    cmocka_unit_test(excess),
-		cmocka_unit_test(emit_fails),
+		cmocka_unit_test(sums),	    cmocka_unit_test(zero_checksum),
+		cmocka_unit_test(segments), cmocka_unit_test(checksum_only),
+		cmocka_unit_test(hostile),  cmocka_unit_test(excess),
+		cmocka_unit_test(damaged),  cmocka_unit_test(emit_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
