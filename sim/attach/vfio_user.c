@@ -40,6 +40,7 @@ struct vfio_user_server {
 	ino_t ino;
 	int listen_fd;
 	int epfd;
+	int spare_fd; /* given up to turn a client away when there is no other left */
 	struct vu_conn *conn;
 };
 
@@ -169,15 +170,18 @@ int vfio_user_listen(const struct vfio_user_config *cfg, struct vfio_user_server
 					    .say_ctx = cfg->say_ctx,
 					    .addr.sun_family = AF_UNIX,
 					    .listen_fd = -1,
-					    .epfd = -1};
+					    .epfd = -1,
+					    .spare_fd = -1};
 	memcpy(server->addr.sun_path, cfg->path, strlen(cfg->path));
 	ret = make_socket(server, err);
 	if (!ret) {
 		server->epfd = epoll_create1(EPOLL_CLOEXEC);
+		server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 		ev.data.ptr = server;
-		if (server->epfd < 0 ||
+		if (server->epfd < 0 || server->spare_fd < 0 ||
 		    epoll_ctl(server->epfd, EPOLL_CTL_ADD, server->listen_fd, &ev))
-			ret = fail(err, -errno, "%s: epoll: %s", cfg->path, strerror(errno));
+			ret = fail(err, -errno, "%s: no descriptor to be had: %s", cfg->path,
+				   strerror(errno));
 	}
 	if (ret) {
 		vfio_user_close(server);
@@ -197,6 +201,8 @@ void vfio_user_close(struct vfio_user_server *server)
 		close(server->listen_fd);
 	if (server->epfd >= 0)
 		close(server->epfd);
+	if (server->spare_fd >= 0)
+		close(server->spare_fd);
 	free(server);
 }
 
@@ -205,20 +211,43 @@ int vfio_user_poll_fd(const struct vfio_user_server *server)
 	return server->epfd;
 }
 
+static void say(const struct vfio_user_server *server, const char *sentence)
+{
+	if (server->say)
+		server->say(server->say_ctx, sentence);
+}
+
+/* A client that nothing can be done for would otherwise keep the loop awake. */
+static void turn_away(struct vfio_user_server *server)
+{
+	int fd;
+
+	close(server->spare_fd);
+	fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	say(server,
+	    "a client was turned away, for there are no descriptors left in this process or "
+	    "system; raise the limit (ulimit -n)");
+}
+
 static void take_client(struct vfio_user_server *server)
 {
 	int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	int err;
 
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE)
+			turn_away(server);
 		return;
+	}
 	err = vu_conn_create(server->nic, server->fn, fd, server->epfd, server->say,
 			     server->say_ctx, &server->conn);
-	if (!err)
+	if (err)
+		say(server, "a client can't be served, for lack of memory; disconnected");
+	else
 		want_client(server, false);
-	else if (server->say)
-		server->say(server->say_ctx, "a client can't be served, most likely for lack of "
-					     "memory or descriptors; disconnected");
 }
 
 int vfio_user_poll(struct vfio_user_server *server, unsigned int budget)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -148,6 +149,33 @@ static void comes_and_goes(void **state)
 	}
 }
 
+static void no_descriptor_for_a_client(void **state)
+{
+	struct place *p = *state;
+	struct rlimit old, low;
+	int fd;
+
+	assert_int_equal(start(p), 0);
+	fd = connect_to(p->path);
+	assert_true(fd >= 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	low = old;
+	low.rlim_cur = (rlim_t)fd + 1;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	assert_true(ready(p));
+	vfio_user_poll(p->server, 10);
+	/* Turned away, and the loop can sleep. */
+	assert_false(ready(p));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	close(fd);
+	/* The next one is served. */
+	fd = connect_to(p->path);
+	greet(fd);
+	vfio_user_poll(p->server, 10);
+	assert_true(greeted(fd));
+	close(fd);
+}
+
 static void removes_its_socket(void **state)
 {
 	struct place *p = *state;
@@ -241,13 +269,10 @@ static void refuses_odd_paths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(serves_one_after_the_other),
-		T(comes_and_goes),
-		T(removes_its_socket),
-		T(leaves_what_is_not_its_own),
-		T(replaces_a_dead_socket),
-		T(refuses_a_live_socket),
-		T(refuses_a_file),
+		T(serves_one_after_the_other), T(comes_and_goes),
+		T(no_descriptor_for_a_client), T(removes_its_socket),
+		T(leaves_what_is_not_its_own), T(replaces_a_dead_socket),
+		T(refuses_a_live_socket),      T(refuses_a_file),
 		T(refuses_odd_paths),
 	};
 
