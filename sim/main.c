@@ -64,18 +64,23 @@ static void add_words(struct words *words, const struct words *from)
 		add_word(words, from->word[i]);
 }
 
-/* A string that lives as long as the process, as the words of the command line do. */
+/* Strings that live as long as the process, as the words of the command line do. */
+static struct words kept;
+
 __attribute__((format(printf, 1, 2))) static char *keep(const char *format, ...)
 {
 	va_list ap;
 	char *text;
+	int len;
 
 	va_start(ap, format);
-	if (vasprintf(&text, format, ap) < 0) {
+	len = vasprintf(&text, format, ap);
+	va_end(ap);
+	if (len < 0) {
 		complain("out of memory");
 		exit(EXIT_FAILURE);
 	}
-	va_end(ap);
+	add_word(&kept, text);
 	return text;
 }
 
