@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "support.h"
+
+#include <string.h>
+
+/* ---- Negotiation ----------------------------------------------------------------------------- */
+
+uint8_t get_status(struct test *t)
+{
+	uint8_t status = 0xff;
+
+	t_ok(t, parent_get_status(t_parent(t), &status));
+	return status;
+}
+
+uint8_t add_status(struct test *t, uint8_t bits)
+{
+	t_ok(t, parent_set_status(t_parent(t), get_status(t) | bits));
+	return get_status(t);
+}
+
+bool negotiate(struct test *t, uint64_t features)
+{
+	t_ok(t, parent_reset(t_parent(t)));
+	add_status(t, VC_STATUS_ACKNOWLEDGE);
+	add_status(t, VC_STATUS_DRIVER);
+	if (parent_set_driver_features(t_parent(t), features))
+		return false;
+	return add_status(t, VC_STATUS_FEATURES_OK) & VC_STATUS_FEATURES_OK;
+}
+
+uint64_t offered_features(struct test *t)
+{
+	uint64_t offered = 0;
+
+	t_ok(t, parent_get_device_features(t_parent(t), &offered));
+	return offered;
+}
+
+uint64_t required_features(uint64_t offered)
+{
+	return offered & (VC_BIT(VC_F_VERSION_1) | VC_BIT(VC_F_ACCESS_PLATFORM) |
+			  VC_BIT(VC_F_ORDER_PLATFORM));
+}
+
+/* ---- Frames ---------------------------------------------------------------------------------- */
+
+/* Too large for the stack, and a check is a process of its own. */
+static struct net_frame out, in;
+
+void hand_send(struct net *net, unsigned int pair, unsigned int flow, uint32_t seq,
+	       unsigned int flags)
+{
+	net_frame_make(net, &out, flow, seq, 60 + (uint32_t)(t_random(net->t) % 1400));
+	t_expect(net->t, net_send(net, pair, &out, 1, flags) == 0,
+		 "a bug of this check: tx%u has no room for a frame", pair);
+}
+
+/* mine() - is the frame in `in` of @flow? Others are a neighbour's, or other traffic. */
+static bool mine(struct net *net, unsigned int flow, uint32_t *seq)
+{
+	unsigned int seen_flow = 0;
+	const char *why = NULL;
+
+	if (net_frame_parse(&in, &seen_flow, seq, &why))
+		return seen_flow == flow;
+	t_expect(net->t, !(net->p->caps & CAP_EXACT_SETTLE),
+		 "a frame of %u bytes reached the wire, but %s", in.len, why);
+	return false;
+}
+
+void hand_wire(struct net *net, unsigned int flow, uint32_t seq, unsigned int n)
+{
+	uint32_t seen = 0;
+
+	for (unsigned int i = 0; i < n;) {
+		t_expect(net->t, net_wire(net, &in, NET_SOON),
+			 "%u frames that the driver sent must reach the wire, %u did", n, i);
+		if (!mine(net, flow, &seen))
+			continue;
+		t_expect(net->t, seen == seq + i,
+			 "frame %u must be the next to reach the wire, it is frame %u", seq + i,
+			 seen);
+		i++;
+	}
+}
+
+void hand_wire_silent(struct net *net, unsigned int flow, const char *when)
+{
+	uint32_t seq = 0;
+
+	t_ok(net->t, parent_settle(net->p));
+	while (net_wire(net, &in, 0))
+		t_expect(net->t, !mine(net, flow, &seq),
+			 "%s no frame may reach the wire, frame %u did", when, seq);
+}
+
+void hand_inject(struct net *net, unsigned int flow, uint32_t seq)
+{
+	net_frame_make(net, &out, flow, seq, 60 + (uint32_t)(t_random(net->t) % 1400));
+	if (net_inject(net, &out))
+		t_broken(net->t, "the peer on the wire takes no frame");
+}
+
+int where_received(struct net *net, const struct net_frame *frame)
+{
+	int pair = -1;
+
+	if (net_inject(net, frame))
+		t_broken(net->t, "the peer on the wire takes no frame");
+	t_ok(net->t, parent_settle(net->p));
+	while (net_recv(net, &in, 0))
+		if (in.len == frame->len && !memcmp(in.data, frame->data, in.len)) {
+			t_expect(net->t, pair < 0, "a frame was received twice");
+			pair = (int)in.pair;
+		}
+	return pair;
+}
+
+bool receives(struct net *net, const uint8_t mac[6], int vlan)
+{
+	static uint32_t seq;
+
+	net_frame_make(net, &out, HAND_FLOW, seq++, 100);
+	memcpy(out.data, mac, 6);
+	if (vlan != NO_VLAN) {
+		memmove(out.data + 16, out.data + 12, out.len - 12);
+		out.data[12] = 0x81;
+		out.data[13] = 0x00;
+		out.data[14] = (uint8_t)(vlan >> 8);
+		out.data[15] = (uint8_t)vlan;
+		out.len += 4;
+	}
+	return where_received(net, &out) >= 0;
+}
+
+/* ---- Interrupts and waiting --------------------------------------------------------------------
+ */
+
+void forget_calls(struct net *net)
+{
+	for (unsigned int q = 0; q < net->queues; q++)
+		if (net_ring(net, q))
+			vring_calls(net_ring(net, q));
+}
+
+void expect_no_calls(struct net *net, const char *when)
+{
+	t_ok(net->t, parent_settle(net->p));
+	for (unsigned int q = 0; q < net->queues; q++)
+		if (net_ring(net, q))
+			t_expect(net->t, !vring_calls(net_ring(net, q)),
+				 "%s no queue may interrupt, %s did", when, net_queue_name(net, q));
+}
+
+struct status_wait {
+	struct test *t;
+	uint8_t bits;
+};
+
+static bool status_has(void *arg)
+{
+	const struct status_wait *w = arg;
+
+	return (get_status(w->t) & w->bits) == w->bits;
+}
+
+bool wait_for_status(struct test *t, uint8_t bits)
+{
+	struct status_wait w = {t, bits};
+
+	return parent_wait(t_parent(t), status_has, &w, NET_SOON);
+}
