@@ -2,6 +2,9 @@
 /*
  * The event loop of a live NIC
  *
+ * Simulated time follows the wall clock, so that what the NIC puts off (an interrupt that is
+ * moderated) happens when it would on hardware.
+ *
  * How it works. One thread, one epoll descriptor. A round takes in what waits on the sockets and
  * the wires, a bounded part of each, and then lets every NIC run a bounded number of events; so
  * neither messages nor the datapath starve, and a doorbell that arrives under load waits for one
@@ -31,6 +34,7 @@ struct member {
 	struct vqnic *nic;
 	struct vfio_user_server *server;
 	uint64_t poll_ns;
+	uint64_t start_ns;   /* wall clock at simulated time 0 */
 	uint64_t idle_since; /* ns; 0: it had work in the last round */
 	uint64_t progress;
 };
@@ -125,6 +129,7 @@ int loop_add(struct loop *loop, struct vqnic *nic, struct vfio_user_server *serv
 		return -ENOMEM;
 	member->nic = nic;
 	member->server = server;
+	member->start_ns = now_ns();
 	member->poll_ns = (uint64_t)vqnic_poll_us(nic) * 1000;
 	if (server)
 		err = watch(loop, vfio_user_poll_fd(server), KIND_SERVER, member);
@@ -139,12 +144,24 @@ int loop_add(struct loop *loop, struct vqnic *nic, struct vfio_user_server *serv
 	return 0;
 }
 
-/* Take in what waits outside. Return: how much, negative errno if waiting fails. */
-static int take_in(struct loop *loop, int timeout_ms)
+/* Take in what waits outside, or comes until @wake_ns (0: don't wait). Return: how much, negative
+ * errno if waiting fails. */
+static int take_in(struct loop *loop, uint64_t wake_ns)
 {
 	struct epoll_event ev[32];
-	int work = 0;
-	int n = epoll_wait(loop->epfd, ev, (int)(sizeof(ev) / sizeof(ev[0])), timeout_ms);
+	struct timespec ts = {0}, *timeout = &ts;
+	int work = 0, n;
+
+	if (wake_ns == UINT64_MAX) {
+		timeout = NULL;
+	} else if (wake_ns) {
+		uint64_t now = now_ns();
+		uint64_t wait = wake_ns > now ? wake_ns - now : 0;
+
+		ts.tv_sec = (time_t)(wait / UINT64_C(1000000000));
+		ts.tv_nsec = (long)(wait % UINT64_C(1000000000));
+	}
+	n = epoll_pwait2(loop->epfd, ev, (int)(sizeof(ev) / sizeof(ev[0])), timeout, NULL);
 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
@@ -167,8 +184,13 @@ static int take_in(struct loop *loop, int timeout_ms)
 	return work;
 }
 
-/* Let a NIC run; @sleepless: the loop must come back without sleeping. */
-static void run_member(struct member *member, bool *sleepless)
+static uint64_t wall_ps(const struct member *member)
+{
+	return (now_ns() - member->start_ns) * 1000;
+}
+
+/* Let a NIC run; @sleepless: the loop must come back at once, or else by *@wake_ns. */
+static void run_member(struct member *member, bool *sleepless, uint64_t *wake_ns)
 {
 	bool busy = vqnic_busy(member->nic);
 	uint64_t progress, now;
@@ -176,7 +198,7 @@ static void run_member(struct member *member, bool *sleepless)
 
 	if (busy)
 		vqnic_poll(member->nic);
-	ran = vqnic_run(member->nic, EVENTS) > 0;
+	ran = vqnic_run_until(member->nic, wall_ps(member), EVENTS) > 0;
 	progress = vqnic_progress(member->nic);
 	if (progress != member->progress || (ran && !busy)) {
 		member->progress = progress;
@@ -184,8 +206,13 @@ static void run_member(struct member *member, bool *sleepless)
 		*sleepless = true;
 		return;
 	}
-	if (!busy)
+	if (!busy) {
+		uint64_t next = vqnic_next_event(member->nic);
+
+		if (next != VQNIC_NEVER && next / 1000 + member->start_ns < *wake_ns)
+			*wake_ns = next / 1000 + member->start_ns;
 		return;
+	}
 	now = now_ns();
 	if (!member->idle_since)
 		member->idle_since = now;
@@ -196,16 +223,18 @@ static void run_member(struct member *member, bool *sleepless)
 
 int loop_run(struct loop *loop)
 {
+	uint64_t wake_ns = UINT64_MAX;
 	bool sleepless = true;
 
 	while (!loop->stop) {
-		int work = take_in(loop, sleepless ? 0 : -1);
+		int work = take_in(loop, sleepless ? 0 : wake_ns);
 
 		if (work < 0)
 			return work;
 		sleepless = work > 0;
+		wake_ns = UINT64_MAX;
 		for (struct member *m = loop->members; m; m = m->next)
-			run_member(m, &sleepless);
+			run_member(m, &sleepless, &wake_ns);
 	}
 	return 0;
 }

@@ -424,6 +424,11 @@ int vqnic_run_to(struct vqnic *nic, uint64_t t_ps)
 	return fab_run_to(nic->fab, t_ps);
 }
 
+int vqnic_run_until(struct vqnic *nic, uint64_t t_ps, unsigned int budget)
+{
+	return fab_run_until(nic->fab, t_ps, budget);
+}
+
 int vqnic_run(struct vqnic *nic, unsigned int budget)
 {
 	return fab_run(nic->fab, budget);

@@ -153,6 +153,7 @@ static const struct key keys[] = {
 	{"virtio", "queue_size", K_POWER, AT(queue_size), 2, 32768, false, false, NULL},
 	NUMBER("virtio", window, 1, 256),
 	NUMBER("virtio", rx_fifo, 1, 65536),
+	NUMBER("virtio", irq_interval_us, 0, 1000000),
 	NUMBER("virtio", mac_table, 1, 4096),
 	{"virtio", "mac", K_MAC, AT(mac), 0, 0, false, true, NULL},
 	NUMBER("virtio", mtu, 68, 65535),

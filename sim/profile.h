@@ -35,6 +35,7 @@ struct profile {
 	unsigned int queue_pairs;   /* max_virtqueue_pairs, 1 to 32 */
 	uint16_t queue_size;        /* largest, power of two, 2 to 32768 */
 	unsigned int window;        /* packets in flight per queue, 1 to 256 */
+	unsigned int irq_interval_us; /* between two interrupts of a queue at least; 0: as they come */
 	unsigned int rx_fifo;       /* frames that may wait for receive buffers, per port */
 	unsigned int mac_table;     /* entries of the MAC filter */
 	uint8_t mac[6];

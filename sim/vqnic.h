@@ -299,6 +299,14 @@ int vqnic_run_to(struct vqnic *nic, uint64_t t_ps);
  */
 int vqnic_run(struct vqnic *nic, unsigned int budget);
 
+/**
+ * vqnic_run_until() - as vqnic_run_to(), but at most @budget events
+ *
+ * For live loops, with @t_ps from the wall clock. Time is at @t_ps after it if fewer than @budget
+ * events ran. Return: number of events that ran; -EINVAL @t_ps lies in the past.
+ */
+int vqnic_run_until(struct vqnic *nic, uint64_t t_ps, unsigned int budget);
+
 /** vqnic_poll_fd() - an epoll descriptor, readable when a wire has frames; owned by the NIC */
 int vqnic_poll_fd(struct vqnic *nic);
 

@@ -10,6 +10,8 @@
 static void dp_run(struct fab_op *op, int status);
 static void irq_read_done(struct fab_op *op, int status);
 static void drain_done(struct fab_op *op, int status);
+static void irq_timer_done(struct fab_op *op, int status);
+static void irq_check(struct dp_queue *q);
 
 struct chain *dp_slot(struct dp_queue *q, uint32_t i)
 {
@@ -30,6 +32,7 @@ int dp_queue_init(struct dp_queue *q, uint16_t size_max)
 		q->chains[i].q = q;
 	q->event.done = dp_run;
 	q->irq_op.done = irq_read_done;
+	q->irq_timer.done = irq_timer_done;
 	q->drain_op.done = drain_done;
 	return 0;
 }
@@ -299,12 +302,23 @@ static void irq_decide(struct dp_queue *q)
 
 	if (q->format->irq_wanted(q) && q->up->irq(q->up_ctx, q->index, &irq)) {
 		q->counters->interrupts++;
+		q->irq_next = fab_now(q->fab) + q->irq_interval;
 		dp_issued(q, fab_irq(q->fab, q->space, &irq) < 0 ? -EFAULT : 1);
 	}
 }
 
+/*
+ * Moderation puts off the look at what the driver wants, not the interrupt: a driver that has
+ * turned to polling meanwhile is left alone, and one that came back from it finds its buffers
+ * counted.
+ */
 static void irq_check(struct dp_queue *q)
 {
+	if (fab_now(q->fab) < q->irq_next && q->state != DP_STOPPING) {
+		if (!q->irq_timer.slot)
+			fab_timer(q->fab, q->irq_next, &q->irq_timer);
+		return;
+	}
 	if (q->irq_op.pending) {
 		q->irq_again = true;
 		return;
@@ -321,6 +335,15 @@ static void irq_check(struct dp_queue *q)
 		}
 		irq_decide(q);
 	} while (q->irq_again);
+}
+
+static void irq_timer_done(struct fab_op *op, int status)
+{
+	struct dp_queue *q = container_of(op, struct dp_queue, irq_timer);
+
+	(void)status;
+	if (dp_alive(q) && q->irq_since)
+		irq_check(q);
 }
 
 static void irq_read_done(struct fab_op *op, int status)
@@ -425,6 +448,15 @@ static void finish_stop(struct dp_queue *q)
 {
 	if (q->ops || (q->state == DP_STOPPING && q->role->inflight(q)))
 		return;
+	if (q->irq_timer.slot) {
+		/* An interrupt that was put off comes before the stop is complete. */
+		fab_timer_cancel(q->fab, &q->irq_timer);
+		if (q->state == DP_STOPPING) {
+			irq_check(q);
+			if (q->ops || q->state != DP_STOPPING)
+				return;
+		}
+	}
 	if (q->state == DP_ABORTING)
 		q->role->kill(q);
 	if (!q->drained && !q->draining) {
@@ -496,6 +528,7 @@ void dp_start(struct dp_queue *q, const struct dp_params *params)
 	q->drained = false;
 	q->draining = false;
 	q->irq_since = 0;
+	q->irq_next = 0;
 	q->irq_again = false;
 	q->irq_op.pending = false;
 	q->look_op.pending = false;
@@ -533,6 +566,7 @@ void dp_abort(struct dp_queue *q)
 void dp_kill(struct dp_queue *q)
 {
 	fab_timer_cancel(q->fab, &q->event);
+	fab_timer_cancel(q->fab, &q->irq_timer);
 	q->ops = 0;
 	q->role->kill(q);
 	forget_fetched(q);

@@ -175,6 +175,9 @@ struct dp_queue {
 	uint32_t irq_since; /* buffers (packed: slots) since the last decision */
 	uint32_t irq_span;
 	bool irq_again, irq_wrap;
+	uint64_t irq_interval; /* ps between two interrupts at least; 0: no moderation */
+	uint64_t irq_next;
+	struct fab_op irq_timer;
 	uint16_t used_raw;
 	struct fab_op drain_op, used_op;
 };

@@ -46,6 +46,7 @@ int vq_init(struct vq *vq, struct virtio_dev *dev, unsigned int index)
 	vq->dp.pos = &vq->pos;
 	vq->dp.log = &dev->log;
 	vq->dp.counters = dev->counters;
+	vq->dp.irq_interval = dev->env.profile->irq_interval_us * UINT64_C(1000000);
 	vq->dp.window = dev->env.profile->window;
 	return dp_queue_init(&vq->dp, dev->env.profile->queue_size);
 }

@@ -170,6 +170,21 @@ int fab_run_to(struct fabric *fab, uint64_t t_ps)
 	return n;
 }
 
+int fab_run_until(struct fabric *fab, uint64_t t_ps, unsigned int budget)
+{
+	unsigned int n = 0;
+
+	if (t_ps < fab->now)
+		return -EINVAL;
+	while (n < budget && (fab->ready || (fab->heap_len && fab->heap[0]->when <= t_ps))) {
+		run_one(fab);
+		n++;
+	}
+	if (n < budget)
+		fab->now = t_ps;
+	return (int)n;
+}
+
 int fab_run(struct fabric *fab, unsigned int budget)
 {
 	unsigned int n = 0;
