@@ -37,7 +37,8 @@ struct vqnic {
 	struct function *functions[FUNCTIONS];
 	struct vqnic_counters counters;
 	int epoll;
-	int wire_fd[PORTS]; /* watched; -1: none */
+	bool wire_waits[PORTS]; /* it may have frames, but the queues are full */
+	int wire_fd[PORTS];	/* watched; -1: none */
 };
 
 static int switch_on(struct vqnic *nic, const char *const *names, struct vqnic_error *err)
@@ -348,19 +349,43 @@ int vqnic_poll_fd(struct vqnic *nic)
 	return nic->epoll;
 }
 
+static unsigned int wire_room(struct vqnic *nic, unsigned int port)
+{
+	unsigned int fifo = port_room(nic->ports[port]);
+	unsigned int queues = vdev_rx_room(function_device(nic->functions[port]));
+
+	return fifo < queues ? fifo : queues;
+}
+
+/* Wires that were left waiting are looked at again once there is room. */
+static void resume_wires(struct vqnic *nic)
+{
+	for (unsigned int i = 0; i < PORTS; i++) {
+		if (nic->wire_waits[i] && wire_room(nic, i)) {
+			nic->wire_waits[i] = false;
+			watch(nic, i);
+		}
+	}
+}
+
 int vqnic_poll(struct vqnic *nic)
 {
 	int frames = 0;
 
 	for (unsigned int i = 0; i < PORTS; i++) {
-		unsigned int room = port_room(nic->ports[i]);
+		unsigned int room = wire_room(nic, i);
 		const struct vqnic_wire_ops *ops;
 		void *ctx;
 		int n;
 
+		if (!room) { /* or its descriptor would wake the loop again and again */
+			unwatch(nic, i);
+			nic->wire_waits[i] = true;
+			continue;
+		}
 		watch(nic, i);
 		ops = port_wire(nic->ports[i], &ctx);
-		if (!ops || !ops->poll || !room)
+		if (!ops || !ops->poll)
 			continue;
 		n = ops->poll(ctx, room < POLL_BATCH ? room : POLL_BATCH);
 		if (n > 0)
@@ -426,7 +451,10 @@ int vqnic_run_to(struct vqnic *nic, uint64_t t_ps)
 
 int vqnic_run_until(struct vqnic *nic, uint64_t t_ps, unsigned int budget)
 {
-	return fab_run_until(nic->fab, t_ps, budget);
+	int n = fab_run_until(nic->fab, t_ps, budget);
+
+	resume_wires(nic);
+	return n;
 }
 
 int vqnic_run(struct vqnic *nic, unsigned int budget)

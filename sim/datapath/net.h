@@ -44,4 +44,7 @@ int net_ctrl_init(struct dp_queue *q, struct net_io *io);
 /** net_rx_push() - a frame for this queue; taken over; false: no room (the caller drops it) */
 bool net_rx_push(struct dp_queue *q, struct frame *frame);
 
+/** net_rx_left() - how many more frames are worth having here; fewer than net_rx_push() takes */
+unsigned int net_rx_left(const struct dp_queue *q);
+
 #endif

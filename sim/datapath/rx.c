@@ -7,6 +7,9 @@
 
 #include "../fabric/dirty_log.h"
 
+/* A wire that can wait keeps the rest: a deep queue here would only add delay. */
+#define AHEAD 32u
+
 enum { COLLECTING, WORKING, PLACED };
 
 struct packet {
@@ -33,6 +36,15 @@ struct rx {
 	struct fab_sg *sg;
 	unsigned int sg_cap;
 };
+
+unsigned int net_rx_left(const struct dp_queue *q)
+{
+	const struct rx *rx = q->role_ctx;
+
+	unsigned int ahead = rx->io->rx_backlog < AHEAD ? rx->io->rx_backlog : AHEAD;
+
+	return rx->waiting < ahead ? ahead - rx->waiting : 0;
+}
 
 bool net_rx_push(struct dp_queue *q, struct frame *frame)
 {

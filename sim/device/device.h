@@ -184,6 +184,13 @@ bool vdev_quiescent(const struct virtio_dev *dev);
 void vdev_set_live(struct virtio_dev *dev, bool live);
 void vdev_poll(struct virtio_dev *dev);
 bool vdev_busy(const struct virtio_dev *dev);
+/**
+ * vdev_rx_room() - how many more frames the receive queues would keep; a wire that can wait should
+ *
+ * With several queues in use it is that of the emptiest: one that is stuck must not stop the rest.
+ */
+unsigned int vdev_rx_room(const struct virtio_dev *dev);
+
 void vdev_idle(struct virtio_dev *dev);
 
 #endif

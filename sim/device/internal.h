@@ -78,6 +78,7 @@ void net_reset(struct virtio_dev *dev);
 /** net_negotiated() - FEATURES_OK: set up what depends on features; false refuses them */
 bool net_negotiated(struct virtio_dev *dev);
 void net_link(struct virtio_dev *dev, bool up);
+unsigned int net_rx_room(const struct virtio_dev *dev);
 int net_announce(struct virtio_dev *dev);
 uint32_t net_config_size(const struct virtio_dev *dev);
 void net_config_write(struct virtio_dev *dev, uint32_t off, const void *buf, uint32_t len);

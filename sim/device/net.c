@@ -129,6 +129,26 @@ static bool wanted(const struct virtio_dev *dev, const struct vqnic_frame *f)
 		listed(net->mac_uni, net->macs_uni, to));
 }
 
+unsigned int net_rx_room(const struct virtio_dev *dev)
+{
+	unsigned int room = 0;
+	bool any = false;
+
+	if (!(dev->status & VN_S_DRIVER_OK) || dev->resetting)
+		return UINT32_MAX; /* nothing is kept, so nothing is in the way */
+	for (unsigned int i = 0; i < active_pairs(dev); i++) {
+		const struct vq *vq = &dev->vqs[2 * i];
+		unsigned int left;
+
+		if (!vq->enabled || vq->stopping)
+			continue;
+		any = true;
+		left = net_rx_left(&vq->dp);
+		room = left > room ? left : room;
+	}
+	return any ? room : UINT32_MAX;
+}
+
 static void arrived(void *ctx)
 {
 	struct virtio_dev *dev = ctx;

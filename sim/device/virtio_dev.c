@@ -321,6 +321,11 @@ bool vdev_busy(const struct virtio_dev *dev)
 	return false;
 }
 
+unsigned int vdev_rx_room(const struct virtio_dev *dev)
+{
+	return net_rx_room(dev);
+}
+
 void vdev_idle(struct virtio_dev *dev)
 {
 	for (unsigned int i = 0; i < dev->nvqs; i++)
