@@ -21,6 +21,13 @@
 
 #define ISR_LENGTH 4u
 
+/*
+ * Device configuration is followed by padding (4.1.4 allows it), which reads 0: Linux' vDPA core
+ * reads all that a network device can have (24 bytes) whatever is offered, and ifcvf warns if that
+ * is longer than the capability.
+ */
+#define DEVICE_LENGTH 64u
+
 /* A mapped doorbell that nobody has rung; no queue has this number. */
 #define DOORBELL_SILENT UINT32_MAX
 
@@ -49,6 +56,7 @@ static int lay_out(struct virtio_regs *regs, struct vqnic_error *err)
 	uint64_t features = vdev_device_features(regs->dev);
 	uint32_t least = features & VN_BIT(VN_F_NOTIFICATION_DATA) ? 4 : 2;
 	uint32_t multiplier = profile->notify_multiplier;
+	uint32_t config = (vdev_config_size(regs->dev) + 3) & ~3u;
 	uint64_t notify;
 
 	/* 4.1.4.4.1: 0 or a power of two, wide enough for what a driver writes. */
@@ -71,8 +79,8 @@ static int lay_out(struct virtio_regs *regs, struct vqnic_error *err)
 	regs->multiplier = multiplier;
 	regs->common = (struct virtio_window){COMMON_OFFSET, common_length(features)};
 	regs->isr_window = (struct virtio_window){ISR_OFFSET, ISR_LENGTH};
-	regs->device =
-		(struct virtio_window){DEVICE_OFFSET, (vdev_config_size(regs->dev) + 3) & ~3u};
+	regs->device = (struct virtio_window){DEVICE_OFFSET,
+					      config < DEVICE_LENGTH ? DEVICE_LENGTH : config};
 	regs->notify = (struct virtio_window){NOTIFY_OFFSET, notify < 4 ? 4 : (uint32_t)notify};
 
 	regs->bar_size = PAGE;

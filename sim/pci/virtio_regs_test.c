@@ -369,7 +369,8 @@ static void device_configuration_is_bytes(void **state)
 	assert_int_equal(fake_rd(f, 0, f->device + 6, 2), 0x1716);
 	assert_int_equal(fake_rd(f, 0, f->device + 20, 4), 0x27262524);
 	assert_int_equal(fake_rd(f, 0, f->device + 16, 8), UINT64_C(0x2726252423222120));
-	assert_int_equal(fake_rd(f, 0, f->device + 24, 1), 0xff); /* beyond */
+	assert_int_equal(fake_rd(f, 0, f->device + 24, 8), 0);	  /* padding */
+	assert_int_equal(fake_rd(f, 0, f->device + 64, 1), 0xff); /* beyond */
 	assert_int_equal(fake_rd(f, 0, f->device + 1, 2), 0xffff);
 	fake_wr(f, 0, f->device + 2, 2, 0xbbaa);
 	assert_int_equal(f->dev->config[2], 0xaa);
