@@ -27,6 +27,8 @@
 
 static const struct parent_kind *const kinds[] = {
 	&parent_kind_sim,
+	&parent_kind_vfio_user,
+	&parent_kind_vhost_vdpa,
 	NULL,
 };
 
