@@ -50,6 +50,8 @@ struct virtio_dev {
 	uint8_t status;
 	bool resetting; /* status 0 was written, accesses still end */
 	uint64_t features, driver_features;
+	uint64_t first_agreed; /* seeded defects' memories */
+	bool refused;
 	uint8_t generation;
 	bool live;
 	unsigned int nvqs;
@@ -61,6 +63,8 @@ struct virtio_dev {
 
 static inline bool vdev_has(const struct virtio_dev *dev, unsigned int bit)
 {
+	if (defect_on(dev->env.defects, DEFECT_FEATURES_LATCHED) && dev->first_agreed)
+		return dev->first_agreed & VN_BIT(bit);
 	return dev->driver_features & VN_BIT(bit);
 }
 

@@ -70,7 +70,9 @@ uint32_t vdev_id(const struct virtio_dev *dev)
 static void defaults(struct virtio_dev *dev)
 {
 	dev->resetting = false;
-	dev->status = 0;
+	dev->status &= VN_S_NEEDS_RESET;
+	if (!defect_on(dev->env.defects, DEFECT_NEEDS_RESET_SURVIVES))
+		dev->status = 0;
 	if (!defect_on(dev->env.defects, DEFECT_RESET_KEEPS_FEATURES))
 		dev->driver_features = 0;
 	dev->log.on = false;
@@ -126,6 +128,9 @@ void vdev_reset(struct virtio_dev *dev)
 
 uint8_t vdev_status(const struct virtio_dev *dev)
 {
+	/* the highest bit that is set */
+	if (defect_on(dev->env.defects, DEFECT_STATUS_LAST_BIT_ONLY) && dev->status)
+		return (uint8_t)(1u << (31 - __builtin_clz(dev->status)));
 	return dev->status;
 }
 
@@ -136,9 +141,25 @@ static bool features_acceptable(struct virtio_dev *dev)
 		return net_negotiated(dev) || true;
 	if (dev->driver_features & ~dev->features)
 		return false;
-	if (!vdev_has(dev, VN_F_VERSION_1)) /* there is no legacy interface here */
+	if (!(dev->driver_features & VN_BIT(VN_F_VERSION_1))) /* no legacy interface here */
+		return false;
+	if (defect_on(dev->env.defects, DEFECT_FEATURES_NEED_MRG) &&
+	    !(dev->driver_features & VN_BIT(VN_NET_F_MRG_RXBUF)))
 		return false;
 	return net_negotiated(dev);
+}
+
+static bool agree(struct virtio_dev *dev)
+{
+	if (defect_on(dev->env.defects, DEFECT_FEATURES_REFUSAL_STICKS) && dev->refused)
+		return false;
+	if (!features_acceptable(dev)) {
+		dev->refused = true;
+		return false;
+	}
+	if (!dev->first_agreed)
+		dev->first_agreed = dev->driver_features;
+	return true;
 }
 
 void vdev_set_status(struct virtio_dev *dev, uint8_t status)
@@ -153,25 +174,25 @@ void vdev_set_status(struct virtio_dev *dev, uint8_t status)
 		return;
 	/* Bits are never cleared but by a reset. */
 	set = (uint8_t)(status & ~before);
-	if (defect_on(dev->env.defects, DEFECT_STATUS_BITS_CLEAR))
-		dev->status = status;
 	dev->status |= (uint8_t)(set & (VN_S_ACKNOWLEDGE | VN_S_DRIVER | VN_S_FAILED));
-	if ((set & VN_S_FEATURES_OK) && features_acceptable(dev))
+	if ((set & VN_S_FEATURES_OK) && agree(dev))
 		dev->status |= VN_S_FEATURES_OK;
 	if (!(set & VN_S_DRIVER_OK))
 		return;
 	if (!(dev->status & VN_S_FEATURES_OK))
 		return;
 	dev->status |= VN_S_DRIVER_OK;
-	for (unsigned int i = 0; i < dev->nvqs; i++)
+	for (unsigned int i = 0; i < dev->nvqs; i++) {
+		if (defect_on(dev->env.defects, DEFECT_STARTS_FIRST_PAIR_ONLY) && i > 1 &&
+		    i < 2 * dev->net.pairs_max)
+			continue;
 		vq_start_if_ready(&dev->vqs[i]);
+	}
 }
 
 void vdev_needs_reset(struct virtio_dev *dev)
 {
 	if (dev->status & VN_S_NEEDS_RESET || dev->resetting)
-		return;
-	if (defect_on(dev->env.defects, DEFECT_NEEDS_RESET_SILENT))
 		return;
 	dev->status |= VN_S_NEEDS_RESET;
 	/* 2.1.2: after DRIVER_OK the driver is told by a configuration change. */
@@ -183,9 +204,19 @@ void vdev_needs_reset(struct virtio_dev *dev)
 
 uint64_t vdev_device_features(const struct virtio_dev *dev)
 {
+	uint64_t offer = dev->features;
+
 	if (defect_on(dev->env.defects, DEFECT_OFFERS_UNSUPPORTED))
-		return dev->features | VN_BIT(VN_F_IN_ORDER);
-	return dev->features;
+		offer |= VN_BIT(VN_F_IN_ORDER);
+	if (defect_on(dev->env.defects, DEFECT_OFFERS_RESERVED))
+		offer |= VN_BIT(44);
+	if (defect_on(dev->env.defects, DEFECT_OFFERS_NO_VERSION_1))
+		offer &= ~VN_BIT(VN_F_VERSION_1);
+	if (defect_on(dev->env.defects, DEFECT_OFFERS_WITHOUT_PREREQUISITE))
+		offer &= ~VN_BIT(VN_NET_F_GUEST_CSUM);
+	if (defect_on(dev->env.defects, DEFECT_OFFER_SHRINKS) && dev->first_agreed)
+		offer &= dev->first_agreed;
+	return offer;
 }
 
 uint64_t vdev_driver_features(const struct virtio_dev *dev)

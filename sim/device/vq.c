@@ -106,7 +106,10 @@ void vq_start_if_ready(struct vq *vq)
 
 	if (defect_on(dev->env.defects, DEFECT_RUNS_BEFORE_DRIVER_OK))
 		ok = dev->status & VN_S_FEATURES_OK;
-	if (!vq->enabled || vq->stopping || !ok || (dev->status & VN_S_NEEDS_RESET))
+	if (!vq->enabled &&
+	    !(defect_on(dev->env.defects, DEFECT_STARTS_UNREADY_QUEUES) && vq->addr[VQ_DESC]))
+		return;
+	if (vq->stopping || !ok || (dev->status & VN_S_NEEDS_RESET))
 		return;
 	if (vq->dp.state != DP_STOPPED)
 		return;
@@ -177,6 +180,12 @@ void vq_enable(struct vq *vq)
 	if (vq->stopping || vq->resetting)
 		return;
 	vq->enabled = true;
+	if (defect_on(vq->dev->env.defects, DEFECT_INTERRUPTS_AT_ENABLE)) {
+		struct fab_irq early;
+
+		if (irq(vq->dev, vq->dp.index, &early))
+			fab_irq(vq->dp.fab, vq->dp.space, &early);
+	}
 	vq_start_if_ready(vq);
 }
 
