@@ -180,17 +180,20 @@ static int get_region_info(struct vu_conn *conn, struct vu_msg *msg, struct vu_r
 			need += sizeof(cap) + region.nr_areas * sizeof(struct vu_mmap_area);
 		}
 	}
-	/* A client with less room learns how much it takes, and asks again. */
+	/*
+	 * A client with less room learns how much it takes, and asks again. QEMU's wants to be told
+	 * then already where the capabilities will be.
+	 */
 	info.argsz = (uint32_t)need;
+	if (need > sizeof(info))
+		info.cap_offset = sizeof(info);
 	if (need > argsz)
 		need = sizeof(info);
-	else if (need > sizeof(info))
-		info.cap_offset = sizeof(info);
 	out = vu_reply_room(conn, reply, need);
 	if (!out)
 		return -ENOMEM;
 	memcpy(out, &info, sizeof(info));
-	if (!info.cap_offset)
+	if (need == sizeof(info))
 		return 0;
 	memcpy(out + sizeof(info), &cap, sizeof(cap));
 	for (unsigned int i = 0; i < region.nr_areas; i++) {

@@ -289,7 +289,7 @@ static void region_that_can_be_mapped(void **state)
 	assert_int_equal(region_info(c, 4, 32, &info), 0);
 	assert_int_equal(c->len, 32);
 	assert_int_equal(info.argsz, 32 + 16 + 2 * 16);
-	assert_int_equal(info.cap_offset, 0);
+	assert_int_equal(info.cap_offset, 32); /* QEMU 11.1 refuses 0 here already */
 	assert_int_equal(c->fds, 1);
 
 	assert_int_equal(region_info(c, 4, info.argsz, &info), 0);
