@@ -130,6 +130,21 @@ static const struct {
 	{VN_NET_F_CTRL_MAC_ADDR, VN_BIT(VN_NET_F_CTRL_VQ)},
 };
 
+static int lacking_row(uint64_t set)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(dependencies); i++)
+		if (set & VN_BIT(dependencies[i].feature) && !(set & dependencies[i].any))
+			return (int)i;
+	return -1;
+}
+
+int features_lacking(uint64_t set)
+{
+	int row = lacking_row(set);
+
+	return row < 0 ? -1 : (int)dependencies[row].feature;
+}
+
 #define AT(member) offsetof(struct profile, member), sizeof(((struct profile *)0)->member)
 #define NUMBER(section, member, lo, hi)                                            \
 	{                                                                          \
@@ -154,7 +169,7 @@ static const struct key keys[] = {
 	NUMBER("virtio", window, 1, 256),
 	NUMBER("virtio", rx_fifo, 1, 65536),
 	NUMBER("virtio", irq_interval_us, 0, 1000000),
-	NUMBER("virtio", mac_table, 1, 4096),
+	NUMBER("virtio", mac_table, 1, PROFILE_MAC_TABLE_MAX),
 	{"virtio", "mac", K_MAC, AT(mac), 0, 0, false, true, NULL},
 	NUMBER("virtio", mtu, 68, 65535),
 	NUMBER("virtio", speed_mbps, 1, INT32_MAX),
@@ -530,14 +545,13 @@ static int apply_override(struct reading *r, const char *text)
 static int check_features(struct reading *r)
 {
 	uint64_t set = r->out->features;
+	int lacking = lacking_row(set);
 
-	for (size_t i = 0; i < ARRAY_SIZE(dependencies); i++) {
-		unsigned int need = (unsigned int)__builtin_ctzll(dependencies[i].any);
-
-		if (set & VN_BIT(dependencies[i].feature) && !(set & dependencies[i].any))
-			return refuse(r, "[virtio] features: %s needs %s",
-				      feature_name(dependencies[i].feature), feature_name(need));
-	}
+	if (lacking >= 0)
+		return refuse(
+			r, "[virtio] features: %s needs %s",
+			feature_name(dependencies[lacking].feature),
+			feature_name((unsigned int)__builtin_ctzll(dependencies[lacking].any)));
 	/* Both personalities speak the modern interface only (VIRTIO 1.4, 6.1). */
 	if (!(set & VN_BIT(VN_F_VERSION_1)))
 		return refuse(r, "[virtio] features: version_1 is missing");

@@ -22,6 +22,8 @@ enum profile_lm_layout {
 	LM_LAYOUT_DPDK,    /* DPDK, Linux 6.1: 0x20 + (q / 2) * 0x40 + (q % 2) * 4, MQ register at 0x28 */
 };
 
+#define PROFILE_MAC_TABLE_MAX 256
+
 struct profile {
 	char name[64];
 
@@ -58,6 +60,9 @@ struct profile {
 	/* [live] */
 	unsigned int poll_us;       /* keep polling queues this long after the last work */
 };
+
+/** features_lacking() - a feature of @features whose prerequisite (5.1.3.1) is missing; -1: none */
+int features_lacking(uint64_t features);
 
 /** profile_load() - as vqnic_create() says */
 int profile_load(const char *profile, const char *const *overrides, struct profile *out,

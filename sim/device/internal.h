@@ -26,8 +26,7 @@ struct vq {
 	bool kicked_early; /* a seeded defect's memory */
 };
 
-#define MAC_TABLE_MAX 256u
-#define FLOWS	      1024u
+#define FLOWS 1024u
 
 struct net {
 	struct net_io io;
@@ -36,7 +35,7 @@ struct net {
 	bool promisc, allmulti, alluni, nomulti, nouni, nobcast;
 	bool uni_overflow, multi_overflow;
 	unsigned int macs_uni, macs_multi;
-	uint8_t mac_uni[MAC_TABLE_MAX][6], mac_multi[MAC_TABLE_MAX][6];
+	uint8_t mac_uni[PROFILE_MAC_TABLE_MAX][6], mac_multi[PROFILE_MAC_TABLE_MAX][6];
 	bool vlan_filter;
 	bool control_moved; /* without multiqueue: it is queue 2 */
 	uint64_t vlans[64];

@@ -240,8 +240,6 @@ static bool cmd_mac(struct virtio_dev *dev, uint8_t cmd, const uint8_t *data, ui
 	/* Both tables are looked at before either is taken. */
 	if (!read_macs(&p, &left, none, 0, &n, &over) || !read_macs(&p, &left, none, 0, &n, &over))
 		return false;
-	if (max > MAC_TABLE_MAX)
-		max = MAC_TABLE_MAX;
 	p = data;
 	left = len;
 	read_macs(&p, &left, net->mac_uni, max, &net->macs_uni, &net->uni_overflow);
@@ -505,44 +503,11 @@ void net_reset(struct virtio_dev *dev)
 	port_set_offloads(dev->env.port, 0);
 }
 
-/* Features that mean nothing without others (5.1.3.1). */
-static bool complete(uint64_t f)
-{
-	static const struct {
-		unsigned int bit;
-		uint64_t any;
-	} needs[] = {
-		{VN_NET_F_GUEST_TSO4, VN_BIT(VN_NET_F_GUEST_CSUM)},
-		{VN_NET_F_GUEST_TSO6, VN_BIT(VN_NET_F_GUEST_CSUM)},
-		{VN_NET_F_GUEST_UFO, VN_BIT(VN_NET_F_GUEST_CSUM)},
-		{VN_NET_F_GUEST_USO4, VN_BIT(VN_NET_F_GUEST_CSUM)},
-		{VN_NET_F_GUEST_USO6, VN_BIT(VN_NET_F_GUEST_CSUM)},
-		{VN_NET_F_GUEST_ECN, VN_BIT(VN_NET_F_GUEST_TSO4) | VN_BIT(VN_NET_F_GUEST_TSO6)},
-		{VN_NET_F_HOST_TSO4, VN_BIT(VN_NET_F_CSUM)},
-		{VN_NET_F_HOST_TSO6, VN_BIT(VN_NET_F_CSUM)},
-		{VN_NET_F_HOST_UFO, VN_BIT(VN_NET_F_CSUM)},
-		{VN_NET_F_HOST_USO, VN_BIT(VN_NET_F_CSUM)},
-		{VN_NET_F_HOST_ECN, VN_BIT(VN_NET_F_HOST_TSO4) | VN_BIT(VN_NET_F_HOST_TSO6)},
-		{VN_NET_F_CTRL_RX, VN_BIT(VN_NET_F_CTRL_VQ)},
-		{VN_NET_F_CTRL_RX_EXTRA, VN_BIT(VN_NET_F_CTRL_VQ)},
-		{VN_NET_F_CTRL_VLAN, VN_BIT(VN_NET_F_CTRL_VQ)},
-		{VN_NET_F_GUEST_ANNOUNCE, VN_BIT(VN_NET_F_CTRL_VQ)},
-		{VN_NET_F_MQ, VN_BIT(VN_NET_F_CTRL_VQ)},
-		{VN_NET_F_CTRL_MAC_ADDR, VN_BIT(VN_NET_F_CTRL_VQ)},
-		{VN_NET_F_CTRL_GUEST_OFFLOADS, VN_BIT(VN_NET_F_CTRL_VQ)},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(needs); i++)
-		if (f & VN_BIT(needs[i].bit) && !(f & needs[i].any))
-			return false;
-	return true;
-}
-
 bool net_negotiated(struct virtio_dev *dev)
 {
 	struct net *net = &dev->net;
 
-	if (!complete(dev->driver_features) &&
+	if (features_lacking(dev->driver_features) >= 0 &&
 	    !defect_on(dev->env.defects, DEFECT_FEATURE_DEPENDENCIES_IGNORED))
 		return false;
 	place_control(dev, vdev_has(dev, VN_NET_F_MQ));
