@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../spec.h"
 #include "../util.h"
 #include "config_space.h"
 #include "intx.h"
@@ -55,8 +56,7 @@ static void interrupt_registers_written(void *ctx, unsigned int off, size_t len)
 	apply_interrupt_registers(ctx);
 }
 
-/* Interrupt Status tells of the source whether or not INTx is disabled; with MSI-X there is none.
- */
+/* Interrupt Status tells of the source, INTx disabled or not; with MSI-X there is none. */
 static void status_before_read(void *ctx, unsigned int off, size_t len)
 {
 	struct function *fn = ctx;
@@ -185,8 +185,10 @@ static int lay_out_config(struct function *fn)
 
 static unsigned int vectors_of(const struct profile *profile)
 {
-	/* A vector per queue and one for configuration; every pair has two queues, and control. */
-	return profile->vectors ? profile->vectors : 2 * profile->queue_pairs + 2;
+	bool control = profile->features & VN_BIT(VN_NET_F_CTRL_VQ);
+
+	/* One per queue and one for configuration. */
+	return profile->vectors ? profile->vectors : 2 * profile->queue_pairs + control + 1;
 }
 
 int function_create(const struct function_env *env, struct function **out, struct vqnic_error *err)
@@ -224,7 +226,6 @@ int function_create(const struct function_env *env, struct function **out, struc
 		.config = &fn->config,
 		.msix = &fn->msix,
 		.intx = &fn->intx,
-		.msix_bar = MSIX_BAR,
 	};
 	ret = personalities[env->profile->personality]->create(&penv, &fn->personality, err);
 	if (ret)

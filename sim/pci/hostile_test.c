@@ -124,7 +124,7 @@ static void kick(struct hostile *h, uint16_t q)
 static void sensible(struct hostile *h)
 {
 	static const uint8_t status[] = {0, 1, 3, 11, 15};
-	uint32_t features[2] = {0, 1u | (uint32_t)rng_below(&h->rng, 2) << 2};
+	uint32_t features[2] = {0, 3u | (uint32_t)rng_below(&h->rng, 2) << 2};
 	uint16_t one = 1;
 
 	memset(h->mem, 0, 4 * RING_STEP);
@@ -140,6 +140,11 @@ static void sensible(struct hostile *h)
 			vqnic_region_write(h->nic, 0, 0, 0x16, &q, 2);
 			for (uint32_t area = 0; area < 3; area++)
 				vqnic_region_write(h->nic, 0, 0, 0x20 + 8 * area, &at[area], 8);
+			if (h->size[4] && rng_below(&h->rng, 2)) {
+				uint32_t word = (uint32_t)value_of(h);
+
+				vqnic_region_write(h->nic, 0, 4, 0x20 + 4 * (q & 1u), &word, 4);
+			}
 			vqnic_region_write(h->nic, 0, 0, 0x1c, &one, 2);
 		}
 		vqnic_region_write(h->nic, 0, 0, 0x14, &status[i], 1);
@@ -186,9 +191,9 @@ static void registers_now(struct hostile *h, uint8_t *config, uint8_t *common)
 	}
 }
 
-static void hostile(const char *profile, bool delayed)
+static void hostile(const char *profile, bool delayed, const char *more)
 {
-	const char *const overrides[] = {delayed ? "fabric=delayed" : "fabric=direct", NULL};
+	const char *const overrides[] = {delayed ? "fabric=delayed" : "fabric=direct", more, NULL};
 
 	for (unsigned int round = 0; round < ROUNDS; round++) {
 		struct vqnic_config cfg = {
@@ -249,15 +254,19 @@ static void hostile(const char *profile, bool delayed)
 static void virtio_pci(void **state)
 {
 	(void)state;
-	hostile("virtio-net", false);
-	hostile("virtio-net", true);
+	hostile("virtio-net", false, NULL);
+	hostile("virtio-net", true, NULL);
 }
 
 static void ifcvf(void **state)
 {
+	static const char packed[] =
+		"features=version_1 access_platform mac ctrl_vq mq ring_packed mrg_rxbuf";
+
 	(void)state;
-	hostile("ifcvf", false);
-	hostile("ifcvf-dpdk", true);
+	hostile("ifcvf", false, NULL);
+	hostile("ifcvf-dpdk", true, NULL);
+	hostile("ifcvf", true, packed);
 }
 
 int main(void)

@@ -28,15 +28,13 @@ struct personality_env {
 	struct config_space *config;
 	struct msix *msix;
 	struct intx *intx;
-	unsigned int msix_bar; /* taken: BARs msix_bar and msix_bar + 1 */
 };
 
 /**
  * struct personality_ops - one register map
- * @create:    add BARs and capabilities to the configuration space and create the device; errors
- * are -ENOMEM, -EINVAL (with a sentence), -ENOSPC no room for the capabilities
- * @reset:     a function-level reset: registers of its own to their defaults. The device below has
- * been reset before
+ * @create:    add BARs and capabilities to the configuration space (BAR 2 is MSI-X's) and create
+ *             the device; -ENOMEM, -EINVAL with a sentence, -ENOSPC no room for the capabilities
+ * @reset:     a function-level reset: its registers to their defaults; the device was reset before
  * @bar_read:  a BAR other than MSI-X's; the range was checked against its size. @len is 1, 2, 4 or
  *             8 and the access is aligned. What is not there reads as all-ones.
  * @poll_doorbells: look at doorbell pages that the client has mapped; returns how many were rung

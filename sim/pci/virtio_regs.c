@@ -31,10 +31,10 @@
 /* A mapped doorbell that nobody has rung; no queue has this number. */
 #define DOORBELL_SILENT UINT32_MAX
 
-static int refuse(struct vqnic_error *err, const char *why)
+static int refuse(const struct profile *profile, struct vqnic_error *err, const char *why)
 {
 	if (err)
-		snprintf(err->text, sizeof(err->text), "%s", why);
+		snprintf(err->text, sizeof(err->text), "profile '%s': %s", profile->name, why);
 	return -EINVAL;
 }
 
@@ -62,17 +62,16 @@ static int lay_out(struct virtio_regs *regs, struct vqnic_error *err)
 	/* 4.1.4.4.1: 0 or a power of two, wide enough for what a driver writes. */
 	if (multiplier & (multiplier - 1) || (multiplier && multiplier < least))
 		return refuse(
-			err,
-			least == 4
-				? "pci.notify_multiplier must be 0 or a power of two of at least 4 "
-				  "where NOTIFICATION_DATA is offered"
-				: "pci.notify_multiplier must be 0 or a power of two of at least 2");
+			profile, err,
+			"pci.notify_multiplier must be 0 or a power of two of at least 2, or 4 "
+			"where notification_data is offered");
 	if (profile->notify_mmap && multiplier < sizeof(uint32_t))
-		return refuse(err, "pci.notify_mmap needs a doorbell per queue: set "
-				   "pci.notify_multiplier to 4 or more (4096 for a page each)");
+		return refuse(profile, err,
+			      "pci.notify_mmap needs a doorbell per queue: set "
+			      "pci.notify_multiplier to 4 or more (4096 for a page each)");
 	notify = (uint64_t)multiplier * regs->num_queues;
 	if (notify > UINT32_MAX / 4)
-		return refuse(err,
+		return refuse(profile, err,
 			      "pci.notify_multiplier is too large: the doorbells of all queues "
 			      "must fit 1 GiB");
 
