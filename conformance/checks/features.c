@@ -57,12 +57,6 @@ static uint64_t complete(uint64_t features)
 	return features;
 }
 
-/* Features that change how the suite would have to drive the device, in ways it does not know. */
-static const uint64_t beyond_us = VC_BIT(VC_F_SR_IOV) | VC_BIT(VC_F_NOTIF_CONFIG_DATA) |
-				  VC_BIT(VC_F_ADMIN_VQ) | VC_BIT(VC_F_DEVICE_SUSPEND) |
-				  VC_BIT(VC_NET_F_HASH_REPORT) | VC_BIT(VC_NET_F_GUEST_HDRLEN) |
-				  VC_BIT(VC_NET_F_RSC_EXT) | VC_BIT(VC_NET_F_STANDBY);
-
 CHECK(features, version_1_is_offered, .requirements = "VIO-RSVF-013",
       .summary = "VERSION_1 is offered")
 {

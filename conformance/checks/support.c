@@ -43,6 +43,11 @@ uint64_t required_features(uint64_t offered)
 			  VC_BIT(VC_F_ORDER_PLATFORM));
 }
 
+const uint64_t beyond_us = VC_BIT(VC_F_SR_IOV) | VC_BIT(VC_F_NOTIF_CONFIG_DATA) |
+			   VC_BIT(VC_F_ADMIN_VQ) | VC_BIT(VC_F_DEVICE_SUSPEND) |
+			   VC_BIT(VC_NET_F_HASH_REPORT) | VC_BIT(VC_NET_F_GUEST_HDRLEN) |
+			   VC_BIT(VC_NET_F_RSC_EXT) | VC_BIT(VC_NET_F_STANDBY);
+
 /* ---- Frames ---------------------------------------------------------------------------------- */
 
 /* Too large for the stack, and a check is a process of its own. */

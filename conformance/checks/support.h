@@ -30,6 +30,9 @@ uint64_t offered_features(struct test *t);
 /** required_features() - of the offer, what a device may insist on (VIRTIO 6.2) */
 uint64_t required_features(uint64_t offered);
 
+/** beyond_us - features that change how a device is driven, in ways that the suite does not know */
+extern const uint64_t beyond_us;
+
 #define HAND_FLOW 1000u /* first flow that io_run() does not use */
 
 /** hand_send() - a frame of @flow with number @seq on @pair's transmit queue; NET_SEND_* flags */

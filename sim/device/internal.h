@@ -23,7 +23,9 @@ struct vq {
 	bool enabled;	   /* as the driver reads it */
 	bool stopping;	   /* disabled, not yet stopped */
 	bool resetting;	   /* VIRTIO_F_RING_RESET */
-	bool kicked_early; /* a seeded defect's memory */
+	bool kicked_early; /* seeded defects' memories */
+	bool latched;
+	uint64_t latched_addr[3];
 };
 
 #define FLOWS 1024u
@@ -38,6 +40,8 @@ struct net {
 	uint8_t mac_uni[PROFILE_MAC_TABLE_MAX][6], mac_multi[PROFILE_MAC_TABLE_MAX][6];
 	bool vlan_filter;
 	bool control_moved; /* without multiqueue: it is queue 2 */
+	bool deaf, lives;   /* seeded defects' memories */
+	uint8_t residue;
 	uint64_t vlans[64];
 	uint8_t flow[FLOWS]; /* receive pair + 1 of a flow hash */
 };
@@ -84,9 +88,13 @@ void net_link(struct virtio_dev *dev, bool up);
 unsigned int net_rx_room(const struct virtio_dev *dev);
 int net_announce(struct virtio_dev *dev);
 uint32_t net_config_size(const struct virtio_dev *dev);
+void net_config_read(const struct virtio_dev *dev, uint32_t off, void *buf, uint32_t len);
 void net_config_write(struct virtio_dev *dev, uint32_t off, const void *buf, uint32_t len);
 
 /* virtio_dev.c */
+/** vdev_config_touched() - the driver itself changed the configuration: a new generation */
+void vdev_config_touched(struct virtio_dev *dev);
+/** vdev_config_changed() - as touched, by the device: the driver is told */
 void vdev_config_changed(struct virtio_dev *dev);
 void vdev_needs_reset(struct virtio_dev *dev);
 void vdev_queue_stopped(struct virtio_dev *dev);

@@ -157,7 +157,8 @@ static void arrived(void *ctx)
 	while ((f = port_take(dev->env.port))) {
 		struct vq *vq;
 
-		if (!(dev->status & VN_S_DRIVER_OK) || dev->resetting || !wanted(dev, &f->meta)) {
+		if (!(dev->status & VN_S_DRIVER_OK) || dev->resetting || dev->net.deaf ||
+		    !wanted(dev, &f->meta)) {
 			frame_free(dev->env.port, f);
 			continue;
 		}
@@ -232,7 +233,11 @@ static bool cmd_mac(struct virtio_dev *dev, uint8_t cmd, const uint8_t *data, ui
 			return false;
 		if (defect_on(dev->env.defects, DEFECT_CTRL_MAC_NOT_IN_CONFIG))
 			return true;
+		if (!memcmp(net->config.mac, data, 6))
+			return true;
 		memcpy(net->config.mac, data, 6);
+		if (!defect_on(dev->env.defects, DEFECT_GENERATION_IGNORES_COMMANDS))
+			vdev_config_touched(dev);
 		return true;
 	}
 	if (cmd != VN_CTRL_MAC_TABLE_SET || !vdev_has(dev, VN_NET_F_CTRL_RX))
@@ -271,8 +276,11 @@ static bool cmd_announce(struct virtio_dev *dev, uint8_t cmd)
 
 	if (!vdev_has(dev, VN_NET_F_GUEST_ANNOUNCE) || cmd != VN_CTRL_ANNOUNCE_ACK)
 		return false;
-	if (!defect_on(dev->env.defects, DEFECT_ANNOUNCE_ACK_KEEPS_BIT))
-		net->config.status &= (uint16_t)~VN_NET_S_ANNOUNCE;
+	if (!(net->config.status & VN_NET_S_ANNOUNCE) ||
+	    defect_on(dev->env.defects, DEFECT_ANNOUNCE_ACK_KEEPS_BIT))
+		return true;
+	net->config.status &= (uint16_t)~VN_NET_S_ANNOUNCE;
+	vdev_config_touched(dev);
 	return true;
 }
 
@@ -289,6 +297,8 @@ static bool cmd_mq(struct virtio_dev *dev, uint8_t cmd, const uint8_t *data, uin
 		return false;
 	}
 	dev->net.pairs = pairs;
+	if (defect_on(dev->env.defects, DEFECT_CONFIG_PAIRS_CURRENT))
+		dev->net.config.max_virtqueue_pairs = pairs;
 	return true;
 }
 
@@ -369,6 +379,30 @@ uint32_t net_config_size(const struct virtio_dev *dev)
 	return sizeof(struct vn_net_config);
 }
 
+static uint16_t swap16(uint16_t v)
+{
+	return (uint16_t)(v << 8 | v >> 8);
+}
+
+/* [@off, @off + @len) lies inside the space. */
+void net_config_read(const struct virtio_dev *dev, uint32_t off, void *buf, uint32_t len)
+{
+	struct vn_net_config c = dev->net.config;
+
+	if (defect_on(dev->env.defects, DEFECT_CONFIG_PAIRS_COUNT_QUEUES))
+		c.max_virtqueue_pairs = (uint16_t)(2 * c.max_virtqueue_pairs);
+	if (defect_on(dev->env.defects, DEFECT_CONFIG_MTU_NEEDS_FEATURE) &&
+	    !vdev_has(dev, VN_NET_F_MTU))
+		c.mtu = 0;
+	if (defect_on(dev->env.defects, DEFECT_CONFIG_BIG_ENDIAN)) {
+		c.status = swap16(c.status);
+		c.max_virtqueue_pairs = swap16(c.max_virtqueue_pairs);
+		c.mtu = swap16(c.mtu);
+		c.speed = __builtin_bswap32(c.speed);
+	}
+	memcpy(buf, (const uint8_t *)&c + off, len);
+}
+
 void net_config_write(struct virtio_dev *dev, uint32_t off, const void *buf, uint32_t len)
 {
 	/* All fields of a modern device are read-only: the address is set by a command. */
@@ -385,6 +419,8 @@ void net_link(struct virtio_dev *dev, bool up)
 
 	if (status == c->status || !(dev->features & VN_BIT(VN_NET_F_STATUS)))
 		return;
+	if (defect_on(dev->env.defects, DEFECT_LINK_LOSS_FINAL))
+		dev->net.deaf = true;
 	if (defect_on(dev->env.defects, DEFECT_LINK_STATUS_STUCK))
 		status = c->status;
 	c->status = status;
@@ -470,23 +506,26 @@ void net_reset(struct virtio_dev *dev)
 {
 	const struct profile *profile = dev->env.profile;
 	struct net *net = &dev->net;
+	const struct defect_set *defects = dev->env.defects;
 	bool promisc = net->promisc;
+	bool link = port_link(dev->env.port) || defect_on(defects, DEFECT_RESET_LINK_UP);
 
 	place_control(dev, true);
-	memcpy(net->config.mac, profile->mac, 6);
-	net->config.status = dev->features & VN_BIT(VN_NET_F_STATUS) && port_link(dev->env.port)
-				     ? VN_NET_S_LINK_UP
-				     : 0;
+	if (!defect_on(defects, DEFECT_RESET_KEEPS_MAC) || !net->lives)
+		memcpy(net->config.mac, profile->mac, 6);
+	net->config.status = dev->features & VN_BIT(VN_NET_F_STATUS) && link ? VN_NET_S_LINK_UP : 0;
 	net->config.max_virtqueue_pairs =
 		dev->features & VN_BIT(VN_NET_F_MQ) ? (uint16_t)net->pairs_max : 1;
 	net->config.mtu = dev->features & VN_BIT(VN_NET_F_MTU) ? profile->mtu : 0;
 	net->config.speed = dev->features & VN_BIT(VN_NET_F_SPEED_DUPLEX) ? profile->speed_mbps : 0;
 	net->config.duplex = dev->features & VN_BIT(VN_NET_F_SPEED_DUPLEX) ? 1 : 0;
-	net->pairs = 1;
+	if (!defect_on(defects, DEFECT_RESET_KEEPS_PAIRS) || !net->lives)
+		net->pairs = 1;
 	net->pairs_register = 0;
+	net->deaf = false;
 	/* 5.1.6.5.1: promiscuous until the driver says otherwise, where it can. */
 	net->promisc = true;
-	if (defect_on(dev->env.defects, DEFECT_RESET_KEEPS_RX_MODE))
+	if (defect_on(defects, DEFECT_RESET_KEEPS_RX_MODE) && net->lives)
 		net->promisc = promisc;
 	net->allmulti = false;
 	net->alluni = false;
@@ -495,12 +534,16 @@ void net_reset(struct virtio_dev *dev)
 	net->nobcast = false;
 	net->uni_overflow = false;
 	net->multi_overflow = false;
-	net->macs_uni = 0;
-	net->macs_multi = 0;
+	if (!defect_on(defects, DEFECT_RESET_KEEPS_MAC_TABLE)) {
+		net->macs_uni = 0;
+		net->macs_multi = 0;
+	}
 	net->vlan_filter = false;
-	memset(net->vlans, 0, sizeof(net->vlans));
+	if (!defect_on(defects, DEFECT_RESET_KEEPS_VLANS))
+		memset(net->vlans, 0, sizeof(net->vlans));
 	memset(net->flow, 0, sizeof(net->flow));
 	port_set_offloads(dev->env.port, 0);
+	net->lives = true;
 }
 
 bool net_negotiated(struct virtio_dev *dev)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../fabric/translation.h"
 #include "internal.h"
 
 int vdev_create(const struct vdev_env *env, const struct vdev_up *up, void *up_ctx,
@@ -69,6 +70,8 @@ uint32_t vdev_id(const struct virtio_dev *dev)
 /* Nothing is under way: everything back to its default (2.4). */
 static void defaults(struct virtio_dev *dev)
 {
+	bool ran = dev->status & VN_S_DRIVER_OK;
+
 	dev->resetting = false;
 	dev->status &= VN_S_NEEDS_RESET;
 	if (!defect_on(dev->env.defects, DEFECT_NEEDS_RESET_SURVIVES))
@@ -79,6 +82,9 @@ static void defaults(struct virtio_dev *dev)
 	for (unsigned int i = 0; i < dev->nvqs; i++) {
 		struct vq_pos pos = dev->vqs[i].pos;
 
+		if (defect_on(dev->env.defects, DEFECT_RESET_NEEDS_DRIVER_OK) && !ran &&
+		    dev->vqs[i].enabled)
+			continue;
 		vq_defaults(&dev->vqs[i]);
 		if (defect_on(dev->env.defects, DEFECT_RESET_KEEPS_POSITION))
 			dev->vqs[i].pos = pos;
@@ -110,8 +116,16 @@ static void begin_reset(struct virtio_dev *dev)
 		dev->status = 0;
 		return;
 	}
-	for (unsigned int i = 0; i < dev->nvqs; i++)
-		dp_abort(&dev->vqs[i].dp);
+	if (defect_on(dev->env.defects, DEFECT_RESET_DROPS_MAPPINGS))
+		iova_space_unmap(dev->env.spaces[0], 0, UINT64_MAX);
+	for (unsigned int i = 0; i < dev->nvqs; i++) {
+		struct dp_queue *q = &dev->vqs[i].dp;
+
+		if (defect_on(dev->env.defects, DEFECT_RESET_STUCK) && q->rx &&
+		    q->role->inflight(q))
+			return;
+		dp_abort(q);
+	}
 	vdev_queue_stopped(dev);
 }
 
@@ -256,9 +270,11 @@ void vdev_config_read(struct virtio_dev *dev, uint32_t off, void *buf, uint32_t 
 	memset(buf, 0, len);
 	if (off < size)
 		part = len < size - off ? len : size - off;
-	memcpy(buf, (const uint8_t *)&dev->net.config + off, part);
+	net_config_read(dev, off, buf, part);
 	if (defect_on(dev->env.defects, DEFECT_CONFIG_LAST_BYTE_LOST) && off + part == size && part)
-		((uint8_t *)buf)[part - 1] = 0xff;
+		((uint8_t *)buf)[part - 1] = dev->net.residue;
+	if (part)
+		dev->net.residue = ((const uint8_t *)buf)[0];
 	if (defect_on(dev->env.defects, DEFECT_CONFIG_NEEDS_FEATURES_OK) &&
 	    !(dev->status & VN_S_FEATURES_OK))
 		memset(buf, 0, len);
@@ -269,11 +285,19 @@ void vdev_config_write(struct virtio_dev *dev, uint32_t off, const void *buf, ui
 	net_config_write(dev, off, buf, len);
 }
 
-void vdev_config_changed(struct virtio_dev *dev)
+void vdev_config_touched(struct virtio_dev *dev)
 {
 	if (!defect_on(dev->env.defects, DEFECT_GENERATION_STUCK))
 		dev->generation++;
-	if (dev->status & VN_S_DRIVER_OK && !defect_on(dev->env.defects, DEFECT_CONFIG_IRQ_MISSING))
+}
+
+void vdev_config_changed(struct virtio_dev *dev)
+{
+	vdev_config_touched(dev);
+	if (defect_on(dev->env.defects, DEFECT_RESET_CONFIG_IRQ))
+		dev->up->config_irq(dev->up_ctx);
+	else if (dev->status & VN_S_DRIVER_OK &&
+		 !defect_on(dev->env.defects, DEFECT_CONFIG_IRQ_MISSING))
 		dev->up->config_irq(dev->up_ctx);
 }
 

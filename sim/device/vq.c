@@ -7,6 +7,7 @@
  * that what is in flight needs; the driver polls queue_enable until it reads 0.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "internal.h"
 
@@ -116,6 +117,14 @@ void vq_start_if_ready(struct vq *vq)
 	if (!sane(vq, packed)) {
 		vdev_needs_reset(dev);
 		return;
+	}
+	if (defect_on(dev->env.defects, DEFECT_RESET_KEEPS_ADDRESSES)) {
+		if (!vq->latched)
+			memcpy(vq->latched_addr, vq->addr, sizeof(vq->addr));
+		vq->latched = true;
+		params.desc = vq->latched_addr[VQ_DESC];
+		params.driver = vq->latched_addr[VQ_DRIVER];
+		params.device = vq->latched_addr[VQ_DEVICE];
 	}
 	if (defect_on(dev->env.defects, DEFECT_PACKED_WRAP_ZERO_AT_START) && packed)
 		vq->pos.avail_wrap = false;

@@ -80,6 +80,8 @@ static int lay_out(struct virtio_regs *regs, struct vqnic_error *err)
 	regs->isr_window = (struct virtio_window){ISR_OFFSET, ISR_LENGTH};
 	regs->device = (struct virtio_window){DEVICE_OFFSET,
 					      config < DEVICE_LENGTH ? DEVICE_LENGTH : config};
+	if (virtio_defect(regs, DEFECT_CONFIG_SIZE_SHORT))
+		regs->device.length = offsetof(struct vn_net_config, speed);
 	regs->notify = (struct virtio_window){NOTIFY_OFFSET, notify < 4 ? 4 : (uint32_t)notify};
 
 	regs->bar_size = PAGE;
