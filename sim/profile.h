@@ -18,8 +18,9 @@
 enum profile_personality { PERSONALITY_VIRTIO_PCI, PERSONALITY_IFCVF };
 enum profile_fabric { FABRIC_DIRECT, FABRIC_DELAYED };
 enum profile_lm_layout {
-	LM_LAYOUT_LINUX,   /* Linux 6.12 and later: vq state at 0x20 + 4 * q */
-	LM_LAYOUT_DPDK,    /* DPDK, Linux 6.1: 0x20 + (q / 2) * 0x40 + (q % 2) * 4, MQ register at 0x28 */
+	LM_LAYOUT_LINUX, /* Linux 6.12 and later: vq state at 0x20 + 4 * q */
+	LM_LAYOUT_DPDK, /* DPDK, Linux 6.1: 0x20 + (q / 2) * 0x40 + (q % 2) * 4, MQ register at 0x28
+			 */
 };
 
 #define PROFILE_MAC_TABLE_MAX 256
@@ -33,32 +34,33 @@ struct profile {
 	uint8_t revision;
 
 	/* [virtio] */
-	uint64_t features;          /* offered; from a list of names, see profile.c */
-	unsigned int queue_pairs;   /* max_virtqueue_pairs, 1 to 32 */
-	uint16_t queue_size;        /* largest, power of two, 2 to 32768 */
-	unsigned int window;        /* packets in flight per queue, 1 to 256 */
-	unsigned int irq_interval_us; /* between two interrupts of a queue at least; 0: as they come */
-	unsigned int rx_fifo;       /* frames that may wait for receive buffers, per port */
-	unsigned int mac_table;     /* entries of the MAC filter */
+	uint64_t features;	  /* offered; from a list of names, see profile.c */
+	unsigned int queue_pairs; /* max_virtqueue_pairs, 1 to 32 */
+	uint16_t queue_size;	  /* largest, power of two, 2 to 32768 */
+	unsigned int window;	  /* packets in flight per queue, 1 to 256 */
+	unsigned int
+		irq_interval_us; /* between two interrupts of a queue at least; 0: as they come */
+	unsigned int rx_fifo;	 /* frames that may wait for receive buffers, per port */
+	unsigned int mac_table;	 /* entries of the MAC filter */
 	uint8_t mac[6];
 	uint16_t mtu;
-	uint32_t speed_mbps;        /* as virtio reports it */
-	unsigned int vectors;       /* MSI-X table size; 0: queues + 1 */
+	uint32_t speed_mbps;  /* as virtio reports it */
+	unsigned int vectors; /* MSI-X table size; 0: queues + 1 */
 
 	/* [ifcvf] */
 	enum profile_lm_layout lm_layout;
 
 	/* [pci] */
 	uint32_t notify_multiplier; /* 0, or a power of two >= 2 */
-	bool notify_mmap;           /* the client may map the doorbell page; see docs */
+	bool notify_mmap;	    /* the client may map the doorbell page; see docs */
 
 	/* [fabric] */
 	enum profile_fabric fabric;
-	uint64_t max_delay_ps;      /* of the delayed fabric */
+	uint64_t max_delay_ps; /* of the delayed fabric */
 	unsigned int max_dma_maps;
 
 	/* [live] */
-	unsigned int poll_us;       /* keep polling queues this long after the last work */
+	unsigned int poll_us; /* keep polling queues this long after the last work */
 };
 
 /** features_lacking() - a feature of @features whose prerequisite (5.1.3.1) is missing; -1: none */

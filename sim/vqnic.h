@@ -3,9 +3,9 @@
  * vqnic - the simulated NIC as a library
  *
  * How it works. A NIC is made from a profile and then lives entirely inside the calls below: one
- * caller thread, one event queue, no globals, so that several NICs may live in one process. A region
- * write changes registers and at most schedules an event at the present simulated time; the datapath
- * runs in vqnic_run_to(). Time is in picoseconds of simulated time and moves only there.
+ * caller thread, one event queue, no globals, so that several NICs may live in one process. A
+ *region write changes registers and at most schedules an event at the present simulated time; the
+ *datapath runs in vqnic_run_to(). Time is in picoseconds of simulated time and moves only there.
  *
  * A caller plays the PCI host: it reads and writes regions, maps memory that the NIC may reach by
  * DMA, hands in eventfds for interrupts, plugs wires, and runs events:
@@ -39,7 +39,8 @@ struct vqnic_error {
  * struct vqnic_config - what a NIC is made from; borrowed for the call only
  * @profile:   name of a profile (looked for in $VQNIC_PROFILES, beside the sources the program was
  *             built from, and where it is installed) or the path of a file (anything with a '/')
- * @overrides: NULL-terminated "key=value" or "section.key=value", applied after the file; NULL for none
+ * @overrides: NULL-terminated "key=value" or "section.key=value", applied after the file; NULL for
+ * none
  * @defects:   NULL-terminated names of seeded defects to switch on; NULL for none
  * @seed:      seeds every random choice of this NIC (delays, ordering)
  */
@@ -53,12 +54,13 @@ struct vqnic_config {
 /**
  * vqnic_create() - build a NIC from a profile
  *
- * Return: 0 and *@nic, owned by the caller until vqnic_destroy(); -ENOENT no such profile or defect,
- * -EINVAL malformed profile or override (@err names file, line and key), -ENOMEM.
+ * Return: 0 and *@nic, owned by the caller until vqnic_destroy(); -ENOENT no such profile or
+ * defect, -EINVAL malformed profile or override (@err names file, line and key), -ENOMEM.
  */
 int vqnic_create(const struct vqnic_config *cfg, struct vqnic **nic, struct vqnic_error *err);
 
-/** vqnic_destroy() - end a NIC at once: in-flight work is cancelled, maps, eventfds, wires released */
+/** vqnic_destroy() - end a NIC at once: in-flight work is cancelled, maps, eventfds, wires released
+ */
 void vqnic_destroy(struct vqnic *nic);
 
 /* ---- What it is ---------------------------------------------------------------------------- */
@@ -130,7 +132,14 @@ int vqnic_detach(struct vqnic *nic, unsigned int fn);
 
 /* ---- Interrupts ---------------------------------------------------------------------------- */
 
-enum { VQNIC_IRQ_INTX = 0, VQNIC_IRQ_MSI, VQNIC_IRQ_MSIX, VQNIC_IRQ_ERR, VQNIC_IRQ_REQ, VQNIC_IRQS };
+enum {
+	VQNIC_IRQ_INTX = 0,
+	VQNIC_IRQ_MSI,
+	VQNIC_IRQ_MSIX,
+	VQNIC_IRQ_ERR,
+	VQNIC_IRQ_REQ,
+	VQNIC_IRQS
+};
 
 /** vqnic_irq_count() - vectors of an interrupt index (0 if it is not there); -ENODEV, -EINVAL */
 int vqnic_irq_count(struct vqnic *nic, unsigned int fn, unsigned int index);
@@ -144,7 +153,8 @@ int vqnic_irq_count(struct vqnic *nic, unsigned int fn, unsigned int index);
 int vqnic_irq_set_eventfd(struct vqnic *nic, unsigned int fn, unsigned int index,
 			  unsigned int vector, int fd);
 
-/** vqnic_irq_mask() - mask or unmask INTx; unmasking while it is asserted signals again; -EINVAL else */
+/** vqnic_irq_mask() - mask or unmask INTx; unmasking while it is asserted signals again; -EINVAL
+ * else */
 int vqnic_irq_mask(struct vqnic *nic, unsigned int fn, unsigned int index, unsigned int vector,
 		   bool masked);
 
@@ -153,7 +163,7 @@ int vqnic_irq_trigger(struct vqnic *nic, unsigned int fn, unsigned int index, un
 
 /* ---- Memory -------------------------------------------------------------------------------- */
 
-#define VQNIC_PROT_READ  1u /* the NIC may read it */
+#define VQNIC_PROT_READ	 1u /* the NIC may read it */
 #define VQNIC_PROT_WRITE 2u
 
 /**
@@ -172,8 +182,8 @@ struct vqnic_dma_map {
 };
 
 /**
- * vqnic_dma_map() - Return: 0; -ENODEV; -EINVAL zero size, wrap or unknown bits; -EEXIST overlaps an
- * earlier map; -ENOSPC too many maps; errno of mmap()
+ * vqnic_dma_map() - Return: 0; -ENODEV; -EINVAL zero size, wrap or unknown bits; -EEXIST overlaps
+ * an earlier map; -ENOSPC too many maps; errno of mmap()
  */
 int vqnic_dma_map(struct vqnic *nic, unsigned int fn, const struct vqnic_dma_map *map);
 
@@ -181,8 +191,10 @@ int vqnic_dma_map(struct vqnic *nic, unsigned int fn, const struct vqnic_dma_map
  * vqnic_dma_unmap() - take [@iova, @iova + @size) away
  *
  * In-flight accesses to the range end first, in no simulated time; after the return nothing reaches
- * it. Maps that reach beyond the range are trimmed or split. A range without any map is not an error.
- * @unmapped, if not NULL, gets the number of bytes that were mapped. @size 0 with @iova 0 means all.
+ * it. Maps that reach beyond the range are trimmed or split. A range without any map is not an
+ * error.
+ * @unmapped, if not NULL, gets the number of bytes that were mapped. @size 0 with @iova 0 means
+ * all.
  */
 int vqnic_dma_unmap(struct vqnic *nic, unsigned int fn, uint32_t asid, uint64_t iova, uint64_t size,
 		    uint64_t *unmapped);
@@ -198,9 +210,11 @@ struct vqnic_dma_ops {
 	int (*write)(void *ctx, uint64_t iova, const void *data, uint32_t len, uint64_t token);
 };
 
-int vqnic_dma_set_ops(struct vqnic *nic, unsigned int fn, const struct vqnic_dma_ops *ops, void *ctx);
+int vqnic_dma_set_ops(struct vqnic *nic, unsigned int fn, const struct vqnic_dma_ops *ops,
+		      void *ctx);
 
-/** vqnic_dma_complete() - answer a message access; unknown tokens give -ENOENT and change nothing */
+/** vqnic_dma_complete() - answer a message access; unknown tokens give -ENOENT and change nothing
+ */
 int vqnic_dma_complete(struct vqnic *nic, unsigned int fn, uint64_t token, int status,
 		       const void *data, uint32_t len);
 
@@ -210,8 +224,14 @@ int vqnic_dma_complete(struct vqnic *nic, unsigned int fn, uint64_t token, int s
 #define VQNIC_FRAME_NEEDS_CSUM 1u
 #define VQNIC_FRAME_DATA_VALID 2u
 
-enum { VQNIC_GSO_NONE = 0, VQNIC_GSO_TCPV4 = 1, VQNIC_GSO_UDP = 3, VQNIC_GSO_TCPV6 = 4,
-       VQNIC_GSO_UDP_L4 = 5, VQNIC_GSO_ECN = 0x80 };
+enum {
+	VQNIC_GSO_NONE = 0,
+	VQNIC_GSO_TCPV4 = 1,
+	VQNIC_GSO_UDP = 3,
+	VQNIC_GSO_TCPV6 = 4,
+	VQNIC_GSO_UDP_L4 = 5,
+	VQNIC_GSO_ECN = 0x80
+};
 
 /* Longest frame: an IPv4 datagram of 65535 bytes behind an Ethernet header with two VLAN tags. */
 #define VQNIC_FRAME_MAX 65557u
@@ -238,7 +258,8 @@ struct vqnic_frame {
  * @transmit: the NIC sends a frame; copies what it keeps. 0 or -ENOBUFS (dropped and counted).
  *            Must not call back into the NIC but for vqnic_wire_receive().
  * @flush:    the NIC has no more frames for now; may be NULL
- * @poll_fd:  descriptor that is readable when @poll would find frames; -1 if there is none; may be NULL
+ * @poll_fd:  descriptor that is readable when @poll would find frames; -1 if there is none; may be
+ * NULL
  * @poll:     move at most @budget arrived frames into the NIC by vqnic_wire_receive();
  *            returns how many; may be NULL
  * @close:    the NIC lets go of the wire; may be NULL
@@ -252,8 +273,10 @@ struct vqnic_wire_ops {
 	void (*close)(void *ctx);
 };
 
-/** vqnic_wire_plug() - plug a wire of the caller's into a port, in place of the one before; -ENODEV */
-int vqnic_wire_plug(struct vqnic *nic, unsigned int port, const struct vqnic_wire_ops *ops, void *ctx);
+/** vqnic_wire_plug() - plug a wire of the caller's into a port, in place of the one before; -ENODEV
+ */
+int vqnic_wire_plug(struct vqnic *nic, unsigned int port, const struct vqnic_wire_ops *ops,
+		    void *ctx);
 
 /**
  * vqnic_wire_open() - plug a wire by its address
@@ -262,7 +285,8 @@ int vqnic_wire_plug(struct vqnic *nic, unsigned int port, const struct vqnic_wir
  *
  * Return: 0, or a negative errno with a sentence in @err.
  */
-int vqnic_wire_open(struct vqnic *nic, unsigned int port, const char *address, struct vqnic_error *err);
+int vqnic_wire_open(struct vqnic *nic, unsigned int port, const char *address,
+		    struct vqnic_error *err);
 
 /**
  * vqnic_wire_receive() - a frame arrives from the wire; it is copied
@@ -310,12 +334,13 @@ int vqnic_run_until(struct vqnic *nic, uint64_t t_ps, unsigned int budget);
 /** vqnic_poll_fd() - an epoll descriptor, readable when a wire has frames; owned by the NIC */
 int vqnic_poll_fd(struct vqnic *nic);
 
-/** vqnic_poll() - take in what arrived on the wires, look at polled queues; Return: number of frames */
+/** vqnic_poll() - take in what arrived on the wires, look at polled queues; Return: number of
+ * frames */
 int vqnic_poll(struct vqnic *nic);
 
 /**
- * vqnic_set_live() - the NIC is driven by a loop that calls vqnic_poll() again and again: queues may
- * stay polled, with kicks suppressed, after their last work. Off at first: every queue arms its
+ * vqnic_set_live() - the NIC is driven by a loop that calls vqnic_poll() again and again: queues
+ * may stay polled, with kicks suppressed, after their last work. Off at first: every queue arms its
  * notifications as soon as it has no more work.
  */
 void vqnic_set_live(struct vqnic *nic, bool live);

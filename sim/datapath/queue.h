@@ -23,10 +23,11 @@
 #include <stdint.h>
 
 #include "../defects/defects.h"
-#include "../device/device.h"
 #include "../fabric/fabric.h"
 #include "../spec.h"
 #include "../util.h"
+#include "../vqnic.h"
+#include "position.h"
 
 struct dp_queue;
 

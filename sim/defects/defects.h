@@ -2,8 +2,8 @@
 /*
  * Seeded defects: faults that a vendor might ship, switched on by name at run time
  *
- * defects.def has a line for each; code asks `defect_on(set, DEFECT_…)` at the place where the fault
- * would be. The set belongs to one NIC.
+ * defects.def has a line for each; code asks `defect_on(set, DEFECT_…)` at the place where the
+ * fault would be. The set belongs to one NIC.
  */
 #ifndef VN_DEFECTS_H
 #define VN_DEFECTS_H

@@ -6,10 +6,6 @@
  * with its generation, queues with their position, ready flag and base, reset. A personality owns
  * only the layout of registers, its selectors and its vectors. What has to travel up (an interrupt,
  * a configuration change) goes through struct vdev_up, which the personality hands down.
- *
- * Position of a split queue: `avail` is the free-running index of the next available entry that the
- * device will take, `used` the free-running index of the used ring. Of a packed queue: offsets into
- * the ring with a wrap counter each.
  */
 #ifndef VN_DEVICE_H
 #define VN_DEVICE_H
@@ -18,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../datapath/position.h"
 #include "../defects/defects.h"
 #include "../fabric/fabric.h"
 #include "../vqnic.h"
@@ -92,19 +89,6 @@ void vdev_config_read(struct virtio_dev *dev, uint32_t off, void *buf, uint32_t 
 void vdev_config_write(struct virtio_dev *dev, uint32_t off, const void *buf, uint32_t len);
 
 /* ---- Queues -------------------------------------------------------------------------------- */
-
-/**
- * struct vq_pos - where a queue stands; see the head of this file
- * @used_from_ring: split only: the used index is not known and is taken from the used ring in
- *                  memory when the queue starts (a base of the available index alone was restored)
- */
-struct vq_pos {
-	uint16_t avail;
-	uint16_t used;
-	bool avail_wrap;
-	bool used_wrap;
-	bool used_from_ring;
-};
 
 unsigned int vdev_num_queues(const struct virtio_dev *dev);
 

@@ -174,7 +174,8 @@ uint64_t fab_next_event(const struct fabric *fab);
 /** fab_run_to() - run all events up to and at @t_ps; Return: events run, -EINVAL in the past */
 int fab_run_to(struct fabric *fab, uint64_t t_ps);
 
-/** fab_run_until() - as fab_run_to(), but at most @budget events; time gets there only if all ran */
+/** fab_run_until() - as fab_run_to(), but at most @budget events; time gets there only if all ran
+ */
 int fab_run_until(struct fabric *fab, uint64_t t_ps, unsigned int budget);
 
 /** fab_run() - run at most @budget events wherever time goes; Return: events run */
