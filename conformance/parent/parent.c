@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Opening a parent by its address, and the wrappers that checks call
+ * The wrappers that checks call in place of a parent's operations
  *
  * How it works. Every wrapper looks whether the kind has the operation (-EOPNOTSUPP if not), writes
  * a line into the trace before the call, so that a crash inside shows it, and completes the line
@@ -24,79 +24,6 @@
 #define SETTLE_MS	20u
 #define POLL_FIRST_US	20u
 #define POLL_LONGEST_US 1000u
-
-static const struct parent_kind *const kinds[] = {
-	&parent_kind_sim,
-	&parent_kind_vfio_user,
-	&parent_kind_vhost_vdpa,
-	NULL,
-};
-
-const struct parent_kind *const *parent_kinds(void)
-{
-	return kinds;
-}
-
-static void say(const struct parent_options *opts, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void say(const struct parent_options *opts, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (!opts->error || !opts->error_size)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(opts->error, opts->error_size, fmt, ap);
-	va_end(ap);
-}
-
-int parent_open(const char *address, const struct parent_options *opts, struct parent **out)
-{
-	static const struct parent_options none;
-	struct parent *p;
-	int err;
-
-	if (!opts)
-		opts = &none;
-	say(opts, "%s", "");
-	for (unsigned int i = 0; kinds[i]; i++) {
-		size_t len = strlen(kinds[i]->prefix);
-
-		if (strncmp(address, kinds[i]->prefix, len) != 0)
-			continue;
-		p = calloc(1, sizeof(*p));
-		if (!p)
-			return -ENOMEM;
-		snprintf(p->info.kind, sizeof(p->info.kind), "%.*s", (int)len - 1, address);
-		snprintf(p->info.address, sizeof(p->info.address), "%s", address);
-		err = kinds[i]->open(address + len, opts, p);
-		if (err) {
-			if (opts->error && opts->error_size && !opts->error[0])
-				say(opts, "%s: %s", address, strerror(-err));
-			free(p);
-			return err;
-		}
-		parent_get_device_id(p, &p->info.device_id);
-		parent_get_vendor_id(p, &p->info.vendor_id);
-		*out = p;
-		return 0;
-	}
-	say(opts,
-	    "%s: no such kind of parent; it is KIND:ADDRESS, and the kinds are sim:, vfio-user: "
-	    "and vhost-vdpa:",
-	    address);
-	return -EINVAL;
-}
-
-void parent_close(struct parent *p)
-{
-	if (!p)
-		return;
-	if (p->ops->close)
-		p->ops->close(p);
-	free(p);
-}
 
 /* ---- Trace and order ------------------------------------------------------------------------ */
 
