@@ -24,7 +24,8 @@ MAC = "52:54:00:00:00:02"
 # What puts an emulated IOMMU into a guest that DMA of a vfio device goes through.
 IOMMU_MACHINE = "kernel-irqchip=split"
 IOMMU_DEVICE = ["-device", "intel-iommu,intremap=off,caching-mode=on"]
-IOMMU_APPEND = "intel_iommu=on"
+# Pass-through by default, so that only vhost-vdpa pays for translation (each map is a message).
+IOMMU_APPEND = "intel_iommu=on iommu=pt"
 
 MODULE_OF = {"vp-vdpa": "vp_vdpa", "alibaba-eni-vdpa": "eni_vdpa"}
 

@@ -55,6 +55,11 @@ class Nic:
             self.status = self._child.stop(5)
             self.socket.unlink(missing_ok=True)
 
+    def wait(self, deadline: float) -> int:
+        """Wait until it ends by itself; its status."""
+        assert self._child is not None
+        return self._child.wait(deadline)
+
     @property
     def running(self) -> bool:
         return self._child is not None and self._child.running
