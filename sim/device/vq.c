@@ -66,7 +66,8 @@ void vq_defaults(struct vq *vq)
 	const struct vq_pos start = {.avail_wrap = true, .used_wrap = true};
 
 	vq->pos = start;
-	vq->size = vq->dev->env.profile->queue_size;
+	if (!vq->size || !defect_on(vq->dev->env.defects, DEFECT_QUEUE_SIZE_SURVIVES_RESET))
+		vq->size = vq->dev->env.profile->queue_size;
 	vq->addr[VQ_DESC] = 0;
 	vq->addr[VQ_DRIVER] = 0;
 	vq->addr[VQ_DEVICE] = 0;

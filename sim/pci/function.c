@@ -121,7 +121,8 @@ static int add_msix(struct function *fn)
 	if (cap < 0)
 		return cap;
 	fn->msix_cap = (unsigned int)cap;
-	config_put(cs, fn->msix_cap + VN_MSIX_CONTROL, 2, fn->msix.vectors - 1);
+	config_put(cs, fn->msix_cap + VN_MSIX_CONTROL, 2,
+		   fn->msix.vectors - !defect_on(fn->env.defects, DEFECT_MSIX_TABLE_SIZE));
 	config_allow(cs, fn->msix_cap + VN_MSIX_CONTROL, 2, VN_MSIX_ENABLE | VN_MSIX_FUNCTION_MASK);
 	config_put(cs, fn->msix_cap + VN_MSIX_TABLE, 4, MSIX_BAR);
 	config_put(cs, fn->msix_cap + VN_MSIX_PBA, 4, fn->msix.pba | MSIX_BAR);
@@ -168,6 +169,8 @@ static int lay_out_config(struct function *fn)
 	};
 	int ret;
 
+	if (defect_on(fn->env.defects, DEFECT_TRANSITIONAL_ID))
+		ids.device = 0x1002;
 	config_init(&fn->config, &ids);
 	ret = add_power_management(&fn->config);
 	if (!ret)

@@ -48,6 +48,10 @@ static bool queue_irq(void *ctx, unsigned int queue, struct fab_irq *irq)
 	else if (virtio_defect(regs, DEFECT_MSIX_QUEUE_PAIR_VECTOR))
 		queue &= ~1u;
 	vector = regs->queue_vector[queue];
+	if (virtio_defect(regs, DEFECT_MSIX_VECTOR_SERVES_ONE))
+		for (unsigned int q = queue + 1; q < regs->num_queues; q++)
+			if (regs->queue_vector[q] == vector)
+				return false;
 	if (vector == VN_NO_VECTOR) {
 		if (!virtio_defect(regs, DEFECT_MSIX_NO_VECTOR_FIRES))
 			return false;
