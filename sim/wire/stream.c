@@ -377,7 +377,7 @@ static int stream_new(const char *path, const struct wire_end *end, struct strea
 static int stream_open(const char *arg, const struct wire_end *end,
 		       const struct vqnic_wire_ops **ops, void **wire, struct vqnic_error *err)
 {
-	struct stream *s;
+	struct stream *s = NULL;
 	int ret = stream_new(arg, end, &s, err);
 
 	if (ret)
@@ -424,7 +424,7 @@ static int stream_listen_open(const char *arg, const struct wire_end *end,
 			      const struct vqnic_wire_ops **ops, void **wire,
 			      struct vqnic_error *err)
 {
-	struct stream *s;
+	struct stream *s = NULL;
 	int ret = stream_new(arg, end, &s, err);
 
 	if (ret)
