@@ -6,6 +6,7 @@ a name for the parent, whether the suite ran on this machine or in a guest.
 """
 
 import json
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -100,7 +101,10 @@ def _judge(name: str, status: int, out: str, err: str) -> Report:
         raise kind(lines[-1])
     if status < 0 or status > 4:
         raise LabError(f"vqcert on {name} ended with status {status}: {err.strip()[-500:]}")
-    return Report(name, status, out)
+    report = Report(name, status, out)
+    if report.data.get("error"):
+        raise (BrokenEnvironment if status == 3 else LabError)(report.data["error"])
+    return report
 
 
 def run(name: str, parent: str, peer: str = "", seed: Optional[int] = None,
@@ -141,6 +145,12 @@ def run_in_guest(guest: Guest, name: str, parent: str, peer: str = "",
              if Path(n).suffix in (".xml", ".tap")}
     _keep(name, {**files, f"{name}.json": answer.out})
     return report
+
+
+def can(command: str) -> bool:
+    """Whether the suite knows a command."""
+    found = proc.run([paths.VQCERT, "--help"], check=False)
+    return re.search(rf"^ +{command}\b", found.out, re.M) is not None
 
 
 def able(binary: Optional[Path] = None) -> bool:
