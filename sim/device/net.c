@@ -129,6 +129,19 @@ static bool wanted(const struct virtio_dev *dev, const struct vqnic_frame *f)
 		listed(net->mac_uni, net->macs_uni, to));
 }
 
+/* Longer than the MTU that was negotiated: never passed on (5.1.4.1). Tags are no payload. */
+static bool too_long(const struct virtio_dev *dev, const struct vqnic_frame *f)
+{
+	uint32_t header = ETH_HDR;
+
+	if (!vdev_has(dev, VN_NET_F_MTU) || f->gso_type & ~VQNIC_GSO_ECN)
+		return false;
+	while (header < ETH_HDR + 8 && f->len >= header + 4 &&
+	       (be16(f->data + header - 2) == 0x8100 || be16(f->data + header - 2) == 0x88a8))
+		header += 4;
+	return f->len > dev->net.config.mtu + header;
+}
+
 unsigned int net_rx_room(const struct virtio_dev *dev)
 {
 	unsigned int room = 0;
@@ -158,7 +171,7 @@ static void arrived(void *ctx)
 		struct vq *vq;
 
 		if (!(dev->status & VN_S_DRIVER_OK) || dev->resetting || dev->net.deaf ||
-		    !wanted(dev, &f->meta)) {
+		    !wanted(dev, &f->meta) || too_long(dev, &f->meta)) {
 			frame_free(dev->env.port, f);
 			continue;
 		}
