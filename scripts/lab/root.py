@@ -130,7 +130,9 @@ def _mmdebstrap(tree: Path, sources: Sequence[str]) -> None:
                      '"$1/etc/apt/sources.list" >"$1/etc/apt/sources.list.d/backports.list"')
     options = [f"--aptopt={option.rstrip(';')}" for option in machine_apt_options()]
     proc.logged(
-        ["mmdebstrap", "--variant=apt", "--components=main", "--mode=root",
+        # It mounts what the root needs while it works; in a namespace of its own none of that can
+        # stay, whenever it is interrupted.
+        ["unshare", "--mount", "--", "mmdebstrap", "--variant=apt", "--components=main", "--mode=root",
          "--skip=cleanup/apt/lists", "--dpkgopt=force-unsafe-io",
          "--aptopt=Acquire::Languages \"none\"", "--aptopt=APT::Install-Recommends \"false\"",
          *options, *hooks, SUITE, tree, *sources],
