@@ -194,10 +194,11 @@ CHECK(msix, vectors_read_back, .requirements = "VIO-MSIX-004 VIO-MSIX-005 VIO-MS
 	v.net = net_up(t, &(struct net_options){.last = NET_FEATURES_OK});
 	v.net->queues = queues;
 	for (unsigned int round = 0; round < n + 2; round++) {
-		for (unsigned int e = 0; e <= queues; e++)
-			set_vector(&v, e,
-				   (e + round) % (n + 1) == n ? (uint16_t)VC_MSI_NO_VECTOR
-							      : (uint16_t)((e + round) % (n + 1)));
+		for (unsigned int e = 0; e <= queues; e++) {
+			const uint32_t vector = (e + round) % (n + 1);
+
+			set_vector(&v, e, (uint16_t)(vector == n ? VC_MSI_NO_VECTOR : vector));
+		}
 		for (unsigned int e = 0; e <= queues; e++) {
 			const uint32_t want = (e + round) % (n + 1) == n ? VC_MSI_NO_VECTOR
 									 : (e + round) % (n + 1);
