@@ -31,6 +31,7 @@ static const struct {
 	[20] = {"peer", "there is no traffic peer on the wire (see --peer)"},
 	[21] = {"link-control", "the link can't be pulled"},
 	[22] = {"traffic", "no frame comes back or reaches a peer (see --peer)"},
+	[23] = {"announce", "the device can't be made to ask for an announcement"},
 };
 
 static const struct {

@@ -272,45 +272,6 @@ static unsigned int reception(struct net *net)
 	       (receives(net, everyone, NO_VLAN) ? 8u : 0) | (receives(net, net->mac, 7) ? 16u : 0);
 }
 
-/* set_flag() - a command of the receive mode class */
-static void set_flag(struct net *net, uint8_t cmd, uint8_t on)
-{
-	t_expect(net->t, net_ctrl(net, VC_NET_CTRL_RX, cmd, &on, 1) == VC_NET_OK,
-		 "receive mode command %u must be supported with CTRL_RX", cmd);
-}
-
-static void set_macs(struct net *net, const uint8_t *uni, const uint8_t *multi)
-{
-	uint8_t data[20];
-	uint32_t len = 0;
-
-	data[0] = uni ? 1 : 0;
-	memset(data + 1, 0, 3);
-	len = 4;
-	if (uni) {
-		memcpy(data + len, uni, 6);
-		len += 6;
-	}
-	data[len] = multi ? 1 : 0;
-	memset(data + len + 1, 0, 3);
-	len += 4;
-	if (multi) {
-		memcpy(data + len, multi, 6);
-		len += 6;
-	}
-	t_expect(net->t,
-		 net_ctrl(net, VC_NET_CTRL_MAC, VC_NET_CTRL_MAC_TABLE_SET, data, len) == VC_NET_OK,
-		 "a MAC table of two addresses must be accepted");
-}
-
-static void add_vlan(struct net *net, uint16_t vlan)
-{
-	const uint8_t le[2] = {(uint8_t)vlan, (uint8_t)(vlan >> 8)};
-
-	t_expect(net->t, net_ctrl(net, VC_NET_CTRL_VLAN, VC_NET_CTRL_VLAN_ADD, le, 2) == VC_NET_OK,
-		 "VLAN %u must be accepted with CTRL_VLAN", vlan);
-}
-
 CHECK(reset, receive_mode_is_default, .requirements = "OPS-RST-002 VDPA-STAT-007",
       .summary = "after a reset the same frames are received as before any command",
       .needs = CAP_PEER, .features = VC_BIT(VC_NET_F_CTRL_VQ) | VC_BIT(VC_NET_F_CTRL_RX))
@@ -320,8 +281,8 @@ CHECK(reset, receive_mode_is_default, .requirements = "OPS-RST-002 VDPA-STAT-007
 	unsigned int seen;
 
 	t_step(t, "receive mode by command: not promiscuous; then all-multicast; then reset");
-	set_flag(net, VC_NET_CTRL_RX_PROMISC, 0);
-	set_flag(net, VC_NET_CTRL_RX_ALLMULTI, 1);
+	ctrl_rx_mode(net, VC_NET_CTRL_RX_PROMISC, 0);
+	ctrl_rx_mode(net, VC_NET_CTRL_RX_ALLMULTI, 1);
 	seen = reception(net);
 	t_expect(t, seen & 1, "frames to the device's own address must be received in any mode");
 	net_down(net);
@@ -337,16 +298,16 @@ CHECK(reset, mac_table_is_empty, .requirements = "VIO-NETMAC-001 OPS-RST-002 VDP
 {
 	struct net *net = net_up(t, NULL);
 
-	set_flag(net, VC_NET_CTRL_RX_PROMISC, 0);
+	ctrl_rx_mode(net, VC_NET_CTRL_RX_PROMISC, 0);
 	if (receives(net, stranger, NO_VLAN) || receives(net, group, NO_VLAN))
 		t_skip(t, SKIP_FEATURE, "the device does not filter, so its table can't be seen");
 	t_step(t, "a unicast and a multicast address into the table; reset");
-	set_macs(net, stranger, group);
+	ctrl_mac_table(net, &stranger, 1, &group, 1);
 	t_expect(t, receives(net, stranger, NO_VLAN),
 		 "a frame to an address in the table must be received");
 	net_down(net);
 	net = net_up(t, NULL);
-	set_flag(net, VC_NET_CTRL_RX_PROMISC, 0);
+	ctrl_rx_mode(net, VC_NET_CTRL_RX_PROMISC, 0);
 	t_expect(t, !receives(net, stranger, NO_VLAN),
 		 "the MAC table must be empty after a reset, a unicast address of before is in it");
 	t_expect(
@@ -362,7 +323,8 @@ CHECK(reset, vlan_table_is_empty, .requirements = "VIO-NETVLAN-005 OPS-RST-002 V
 
 	if (receives(net, net->mac, 7))
 		t_skip(t, SKIP_FEATURE, "the device does not filter VLANs");
-	add_vlan(net, 7);
+	t_expect(t, ctrl_vlan(net, VC_NET_CTRL_VLAN_ADD, 7) == VC_NET_OK,
+		 "VLAN 7 must be accepted with CTRL_VLAN");
 	t_expect(t, receives(net, net->mac, 7), "a frame of a listed VLAN must be received");
 	net_down(net);
 	net = net_up(t, NULL);

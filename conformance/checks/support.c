@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "support.h"
 
+#include <endian.h>
 #include <string.h>
 
 /* ---- Negotiation ----------------------------------------------------------------------------- */
@@ -137,6 +138,52 @@ bool receives(struct net *net, const uint8_t mac[6], int vlan)
 		out.len += 4;
 	}
 	return where_received(net, &out) >= 0;
+}
+
+/* ---- Commands ---------------------------------------------------------------------------------
+ */
+
+void ctrl_rx_mode(struct net *net, uint8_t cmd, uint8_t on)
+{
+	t_expect(net->t, net_ctrl(net, VC_NET_CTRL_RX, cmd, &on, 1) == VC_NET_OK,
+		 "receive mode command %u must be supported with CTRL_RX", cmd);
+}
+
+static uint32_t put_macs(uint8_t *at, const uint8_t (*macs)[6], unsigned int n)
+{
+	const uint32_t le = htole32(n);
+
+	memcpy(at, &le, 4);
+	if (n)
+		memcpy(at + 4, macs, 6 * (size_t)n);
+	return 4 + 6 * n;
+}
+
+uint8_t ctrl_mac_table_ack(struct net *net, const uint8_t (*uni)[6], unsigned int uni_n,
+			   const uint8_t (*multi)[6], unsigned int multi_n)
+{
+	static uint8_t data[8 + 6 * 1024];
+	uint32_t len;
+
+	if (uni_n + multi_n > 1024)
+		t_broken(net->t, "a bug of this check: %u addresses", uni_n + multi_n);
+	len = put_macs(data, uni, uni_n);
+	len += put_macs(data + len, multi, multi_n);
+	return net_ctrl(net, VC_NET_CTRL_MAC, VC_NET_CTRL_MAC_TABLE_SET, data, len);
+}
+
+void ctrl_mac_table(struct net *net, const uint8_t (*uni)[6], unsigned int uni_n,
+		    const uint8_t (*multi)[6], unsigned int multi_n)
+{
+	t_expect(net->t, ctrl_mac_table_ack(net, uni, uni_n, multi, multi_n) == VC_NET_OK,
+		 "a MAC table of %u addresses must be accepted", uni_n + multi_n);
+}
+
+uint8_t ctrl_vlan(struct net *net, uint8_t cmd, uint16_t vlan)
+{
+	const uint16_t le = htole16(vlan);
+
+	return net_ctrl(net, VC_NET_CTRL_VLAN, cmd, &le, sizeof(le));
 }
 
 /* ---- Interrupts and waiting --------------------------------------------------------------------

@@ -62,6 +62,20 @@ int where_received(struct net *net, const struct net_frame *frame);
 /** receives() - is a frame to @mac, with a tag of @vlan unless NO_VLAN, received? */
 bool receives(struct net *net, const uint8_t mac[6], int vlan);
 
+/** ctrl_rx_mode() - a receive mode command, which must be acknowledged (CTRL_RX) */
+void ctrl_rx_mode(struct net *net, uint8_t cmd, uint8_t on);
+
+/** ctrl_mac_table() - MAC_TABLE_SET, which must be acknowledged; counts may be 0 */
+void ctrl_mac_table(struct net *net, const uint8_t (*uni)[6], unsigned int uni_n,
+		    const uint8_t (*multi)[6], unsigned int multi_n);
+
+/** ctrl_mac_table_ack() - as ctrl_mac_table(), of which the answer is returned */
+uint8_t ctrl_mac_table_ack(struct net *net, const uint8_t (*uni)[6], unsigned int uni_n,
+			   const uint8_t (*multi)[6], unsigned int multi_n);
+
+/** ctrl_vlan() - VLAN_ADD or VLAN_DEL; returns the answer */
+uint8_t ctrl_vlan(struct net *net, uint8_t cmd, uint16_t vlan);
+
 /** expect_no_calls() - after a settle no queue may have interrupted */
 void expect_no_calls(struct net *net, const char *when);
 

@@ -456,6 +456,11 @@ int parent_set_link(struct parent *p, bool up)
 	return finish(p, CALL(p, set_link, (p, up), "(%s)", up ? "up" : "down"));
 }
 
+int parent_announce(struct parent *p)
+{
+	return finish(p, CALL(p, announce, (p), "()"));
+}
+
 /* ---- Progress
  * ---------------------------------------------------------------------------------------------- */
 

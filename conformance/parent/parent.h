@@ -48,6 +48,7 @@ struct pci_access;
 #define CAP_PEER         (1u << 20) /* a traffic peer of its own on the wire (not only an echo) */
 #define CAP_LINK_CONTROL (1u << 21) /* the link can be pulled from outside */
 #define CAP_TRAFFIC      (1u << 22) /* frames come back or reach a peer at all */
+#define CAP_ANNOUNCE     (1u << 23) /* the device can be made to ask for an announcement */
 
 /** struct vq_state - position of a queue; see set_vq_state for which fields count */
 struct vq_state {
@@ -186,6 +187,9 @@ struct parent_ops {
 	int (*peer_send)(struct parent *p, const struct parent_frame *frame);
 	int (*peer_recv)(struct parent *p, struct parent_frame *frame, uint8_t *buf, uint32_t size);
 	int (*set_link)(struct parent *p, bool up);
+	/* Make the device ask its driver for an announcement (VIRTIO_NET_S_ANNOUNCE), as after a
+	 * migration; while DRIVER_OK. */
+	int (*announce)(struct parent *p);
 
 	void (*close)(struct parent *p);
 };
@@ -296,6 +300,7 @@ int parent_log_stop(struct parent *p);
 int parent_peer_send(struct parent *p, const struct parent_frame *frame);
 int parent_peer_recv(struct parent *p, struct parent_frame *frame, uint8_t *buf, uint32_t size);
 int parent_set_link(struct parent *p, bool up);
+int parent_announce(struct parent *p);
 
 /**
  * parent_wait() - wait until @cond holds

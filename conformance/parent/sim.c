@@ -195,6 +195,11 @@ static int sim_set_link(struct parent *p, bool up)
 	return vqnic_link_set(((struct sim *)pci_driver_ctx(p))->nic, 0, up);
 }
 
+static int sim_announce(struct parent *p)
+{
+	return vqnic_announce(((struct sim *)pci_driver_ctx(p))->nic, 0);
+}
+
 /* ---- Open and close
  * --------------------------------------------------------------------------------- */
 
@@ -365,7 +370,7 @@ static int sim_open(const char *rest, const struct parent_options *opts, struct 
 	ret = plug(s, opts, &a, p);
 	if (ret)
 		goto fail;
-	p->caps |= CAP_EXACT_SETTLE | CAP_LINK_CONTROL;
+	p->caps |= CAP_EXACT_SETTLE | CAP_LINK_CONTROL | CAP_ANNOUNCE;
 	if (p->peer != PEER_NONE)
 		p->caps |= CAP_TRAFFIC;
 	if (p->peer == PEER_OWN)
@@ -381,6 +386,7 @@ static int sim_open(const char *rest, const struct parent_options *opts, struct 
 		d->ops.peer_recv = sim_peer_recv;
 	}
 	d->ops.set_link = sim_set_link;
+	d->ops.announce = sim_announce;
 	d->ops.close = sim_close;
 	return 0;
 fail:

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../fabric/dirty_log.h"
 
@@ -23,6 +24,16 @@ static void command_read(struct dp_queue *q, struct ctrl *ctrl)
 	struct fab_sg sg = {0, 1};
 	uint8_t ack;
 
+	if (defect_on(q->defects, DEFECT_CTRL_WAITS_FOR_DATA) && c->out_len == 2 &&
+	    ctrl->buf[0] != VN_CTRL_ANNOUNCE) {
+		ctrl->c = NULL;
+		return;
+	}
+	if (defect_on(q->defects, DEFECT_CTRL_TWO_PIECES) && c->nout > 2) {
+		uint32_t two = chain_out(c)[0].len + chain_out(c)[1].len;
+
+		memset(ctrl->buf + two, 0, c->out_len - two);
+	}
 	ack = ctrl->io->command(ctrl->io->ctx, ctrl->buf, (uint32_t)c->out_len);
 	if (defect_on(q->defects, DEFECT_CTRL_NO_ACK))
 		goto out;

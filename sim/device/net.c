@@ -86,11 +86,15 @@ static unsigned int steer(const struct virtio_dev *dev, const struct vqnic_frame
 
 	if (defect_on(dev->env.defects, DEFECT_MQ_STEERS_BEYOND_PAIRS))
 		pairs = dev->net.pairs_max;
-	if (pairs <= 1)
-		return 0;
 	h = flow_hash(f->data, f->len);
 	pair = dev->net.flow[h >> 22];
-	if (pair && pair <= pairs && !defect_on(dev->env.defects, DEFECT_STEERING_NOT_LEARNED))
+	if (pair && defect_on(dev->env.defects, DEFECT_MQ_FLOWS_STAY))
+		return pair - 1;
+	if (pairs <= 1)
+		return 0;
+	if (defect_on(dev->env.defects, DEFECT_STEERING_ROUND_ROBIN))
+		return (unsigned int)(dev->counters->rx_frames % pairs);
+	if (pair && pair <= pairs)
 		return pair - 1;
 	return (unsigned int)(((uint64_t)h * pairs) >> 32);
 }
@@ -207,7 +211,11 @@ static bool cmd_rx(struct virtio_dev *dev, uint8_t cmd, const uint8_t *data, uin
 		return false;
 	if (cmd > VN_CTRL_RX_ALLMULTI && !vdev_has(dev, VN_NET_F_CTRL_RX_EXTRA))
 		return false;
-	if (cmd == VN_CTRL_RX_PROMISC && defect_on(dev->env.defects, DEFECT_CTRL_PROMISC_NO_EFFECT))
+	if (cmd == VN_CTRL_RX_PROMISC && len && data[0] && !net->promisc &&
+	    defect_on(dev->env.defects, DEFECT_CTRL_PROMISC_NO_EFFECT))
+		return true;
+	if (cmd == VN_CTRL_RX_ALLMULTI &&
+	    defect_on(dev->env.defects, DEFECT_CTRL_ALLMULTI_NO_EFFECT))
 		return len >= 1;
 	return set_flag(flags[cmd], data, len);
 }
@@ -263,7 +271,10 @@ static bool cmd_mac(struct virtio_dev *dev, uint8_t cmd, const uint8_t *data, ui
 	read_macs(&p, &left, net->mac_uni, max, &net->macs_uni, &net->uni_overflow);
 	if (defect_on(dev->env.defects, DEFECT_MAC_TABLE_MULTICAST_LOST))
 		return true;
-	return read_macs(&p, &left, net->mac_multi, max, &net->macs_multi, &net->multi_overflow);
+	read_macs(&p, &left, net->mac_multi, max, &net->macs_multi, &net->multi_overflow);
+	if (defect_on(dev->env.defects, DEFECT_MAC_TABLE_TRUNCATED))
+		net->uni_overflow = net->multi_overflow = false;
+	return true;
 }
 
 static bool cmd_vlan(struct virtio_dev *dev, uint8_t cmd, const uint8_t *data, uint32_t len)
@@ -276,9 +287,11 @@ static bool cmd_vlan(struct virtio_dev *dev, uint8_t cmd, const uint8_t *data, u
 	memcpy(&vid, data, 2);
 	if (vid > 4095)
 		return false;
+	if (cmd == VN_CTRL_VLAN_ADD && defect_on(dev->env.defects, DEFECT_VLAN_ADD_REPLACES))
+		memset(net->vlans, 0, sizeof(net->vlans));
 	if (cmd == VN_CTRL_VLAN_ADD)
 		net->vlans[vid / 64] |= VN_BIT(vid % 64);
-	else if (!defect_on(dev->env.defects, DEFECT_VLAN_DEL_NO_EFFECT))
+	else
 		net->vlans[vid / 64] &= ~VN_BIT(vid % 64);
 	return true;
 }
@@ -305,8 +318,8 @@ static bool cmd_mq(struct virtio_dev *dev, uint8_t cmd, const uint8_t *data, uin
 		return false;
 	memcpy(&pairs, data, 2);
 	if (!pairs || pairs > dev->net.pairs_max) {
-		if (defect_on(dev->env.defects, DEFECT_MQ_ACCEPTS_ZERO))
-			return true;
+		if (!pairs && defect_on(dev->env.defects, DEFECT_MQ_REFUSED_ENDS_RECEPTION))
+			dev->net.deaf = true;
 		return false;
 	}
 	dev->net.pairs = pairs;
@@ -376,7 +389,8 @@ static uint8_t command(void *ctx, const uint8_t *data, uint32_t len)
 		ok = cmd_offloads(dev, data[1], data + 2, len - 2);
 		break;
 	default:
-		ok = defect_on(dev->env.defects, DEFECT_CTRL_ACKS_UNKNOWN);
+		if (defect_on(dev->env.defects, DEFECT_CTRL_UNKNOWN_FF))
+			return 0xff;
 	}
 	if (defect_on(dev->env.defects, DEFECT_CTRL_ALWAYS_ERR))
 		ok = false;
@@ -566,12 +580,14 @@ bool net_negotiated(struct virtio_dev *dev)
 	if (features_lacking(dev->driver_features) >= 0 &&
 	    !defect_on(dev->env.defects, DEFECT_FEATURE_DEPENDENCIES_IGNORED))
 		return false;
-	place_control(dev, vdev_has(dev, VN_NET_F_MQ));
+	place_control(dev, vdev_has(dev, VN_NET_F_MQ) ||
+				   defect_on(dev->env.defects, DEFECT_CTRL_INDEX_FIXED));
 	net->io.mergeable = vdev_has(dev, VN_NET_F_MRG_RXBUF);
 	net->io.hdr_len = sizeof(struct vn_net_hdr); /* 12 with VERSION_1, always here */
 	if (defect_on(dev->env.defects, DEFECT_HDR_10_WITHOUT_MRG) && !net->io.mergeable)
 		net->io.hdr_len = 10;
-	net->vlan_filter = vdev_has(dev, VN_NET_F_CTRL_VLAN);
+	net->vlan_filter = vdev_has(dev, VN_NET_F_CTRL_VLAN) ||
+			   defect_on(dev->env.defects, DEFECT_VLAN_FILTER_ALWAYS);
 	port_set_offloads(dev->env.port, port_offloads(dev->driver_features));
 	return true;
 }
