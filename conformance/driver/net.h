@@ -169,9 +169,13 @@ void net_resume(struct net *net);
 
 /* ---- Frames ---------------------------------------------------------------------------------- */
 
+#define NET_FLOW_OWN 64u
+
 /**
  * net_frame_make() - a frame of @len bytes (at least 60) for the device's MAC address, with flow,
  * sequence number, random bytes and checksum; EtherType 0x88b5 (local experiments)
+ *
+ * Flows below NET_FLOW_OWN are io_submit()'s; io_wait() pays no heed to those from there on.
  */
 void net_frame_make(struct net *net, struct net_frame *frame, unsigned int flow, uint32_t seq,
 		    uint32_t len);

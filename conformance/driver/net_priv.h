@@ -8,7 +8,7 @@
 #include "net.h"
 
 #define NET_PIECES_MAX 14u
-#define IO_FLOWS       (2 * NET_PAIRS_MAX)
+#define IO_FLOWS       NET_FLOW_OWN
 #define IO_FROM_WIRE   NET_PAIRS_MAX /* flows from here on start at the wire */
 
 /** struct net_rx_buffer - @slot: what it lies in, with poison around */
