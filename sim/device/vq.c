@@ -136,8 +136,10 @@ void vq_start_if_ready(struct vq *vq)
 		vq->pos.used_from_ring = false;
 	}
 	dp_start(&vq->dp, &params);
-	if (defect_on(dev->env.defects, DEFECT_EARLY_BUFFERS_NEED_KICK) && !vq->kicked_early)
+	if (defect_on(dev->env.defects, DEFECT_EARLY_BUFFERS_NEED_KICK) && !vq->kicked_early) {
 		vq->dp.look = false;
+		vq->dp.armed = true; /* or it would look once more when it arms */
+	}
 }
 
 void vq_stopped(struct vq *vq)
