@@ -46,6 +46,8 @@ struct loop {
 	int epfd;
 	int signal_fd;
 	bool stop;
+	void (*usr1)(void *ctx);
+	void *usr1_ctx;
 	struct member *members, **tail;
 };
 
@@ -88,6 +90,7 @@ int loop_create(struct loop **out)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	loop->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	loop->epfd = epoll_create1(EPOLL_CLOEXEC);
@@ -144,6 +147,24 @@ int loop_add(struct loop *loop, struct vqnic *nic, struct vfio_user_server *serv
 	return 0;
 }
 
+void loop_on_usr1(struct loop *loop, void (*fn)(void *ctx), void *ctx)
+{
+	loop->usr1 = fn;
+	loop->usr1_ctx = ctx;
+}
+
+static void take_signal(struct loop *loop)
+{
+	struct signalfd_siginfo info;
+
+	while (read(loop->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo != SIGUSR1)
+			loop->stop = true;
+		else if (loop->usr1)
+			loop->usr1(loop->usr1_ctx);
+	}
+}
+
 /* Take in what waits outside, or comes until @wake_ns (0: don't wait). Return: how much, negative
  * errno if waiting fails. */
 static int take_in(struct loop *loop, uint64_t wake_ns)
@@ -171,7 +192,7 @@ static int take_in(struct loop *loop, uint64_t wake_ns)
 
 		switch (kind) {
 		case KIND_SIGNAL:
-			loop->stop = true;
+			take_signal(loop);
 			break;
 		case KIND_SERVER:
 			work += vfio_user_poll(member->server, MESSAGES);

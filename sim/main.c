@@ -101,6 +101,7 @@ struct run_args {
 	size_t units;
 	struct unit single; /* what is said outside --nic; its lists are for every NIC */
 	bool seeded;
+	bool counters;
 };
 
 enum {
@@ -111,6 +112,7 @@ enum {
 	OPT_SET,
 	OPT_SEED,
 	OPT_FABRIC,
+	OPT_COUNTERS,
 };
 
 static uint64_t parse_seed(const char *text, struct argp_state *state)
@@ -214,6 +216,9 @@ static error_t parse_run(int key, char *arg, struct argp_state *state)
 	case OPT_FABRIC:
 		add_word(&args->single.overrides, keep("fabric.fabric=%s", arg));
 		return 0;
+	case OPT_COUNTERS:
+		args->counters = true;
+		return 0;
 	case ARGP_KEY_ARG:
 		if (args->single.profile)
 			argp_error(state, "one PROFILE, not also '%s'; for several NICs use --nic",
@@ -247,6 +252,7 @@ static const struct argp_option run_options[] = {
 	{"set", OPT_SET, "KEY=VALUE", 0, "override a key of the profile; may be repeated", 0},
 	{"seed", OPT_SEED, "N", 0, "seed of random choices (default 0)", 0},
 	{"fabric", OPT_FABRIC, "NAME", 0, "as --set fabric.fabric=NAME: direct or delayed", 0},
+	{"counters", OPT_COUNTERS, NULL, 0, "print every NIC's counters at the end", 0},
 	{0},
 };
 
@@ -290,6 +296,47 @@ static int start_unit(struct unit *unit, struct loop *loop)
 	return ret ? fail_with(ret, &err) : 0;
 }
 
+static void print_counters(const struct unit *unit)
+{
+	struct vqnic_counters c;
+
+	vqnic_counters(unit->nic, &c);
+	const struct {
+		const char *name;
+		uint64_t value;
+	} all[] = {
+		{"tx_frames", c.tx_frames},
+		{"tx_bytes", c.tx_bytes},
+		{"tx_drops", c.tx_drops},
+		{"rx_frames", c.rx_frames},
+		{"rx_bytes", c.rx_bytes},
+		{"rx_drops", c.rx_drops},
+		{"doorbells", c.doorbells},
+		{"interrupts", c.interrupts},
+		{"descriptors", c.descriptors},
+		{"dma_reads", c.dma_reads},
+		{"dma_writes", c.dma_writes},
+		{"dma_read_bytes", c.dma_read_bytes},
+		{"dma_write_bytes", c.dma_write_bytes},
+		{"dma_errors", c.dma_errors},
+		{"events", c.events},
+	};
+
+	printf("vqnic: %s:", unit->socket);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		printf(" %s=%llu", all[i].name, (unsigned long long)all[i].value);
+	putchar('\n');
+}
+
+static void print_all_counters(void *ctx)
+{
+	const struct run_args *args = ctx;
+
+	for (size_t i = 0; i < args->units; i++)
+		print_counters(&args->unit[i]);
+	fflush(stdout);
+}
+
 static int run(int argc, char **argv)
 {
 	static const struct argp argp = {
@@ -299,7 +346,8 @@ static int run(int argc, char **argv)
 		"--nic SPEC...",
 		"Run a NIC and let a client attach it.\v"
 		"Prints a line `vqnic: listening on SOCKET` for each NIC when "
-		"all are ready, and runs until SIGTERM or SIGINT.",
+		"all are ready, and runs until SIGTERM or SIGINT. SIGUSR1 prints "
+		"the counters.",
 		NULL,
 		NULL,
 		NULL};
@@ -336,12 +384,15 @@ static int run(int argc, char **argv)
 		for (size_t i = 0; i < args.units; i++)
 			printf("vqnic: listening on %s\n", args.unit[i].socket);
 		fflush(stdout);
+		loop_on_usr1(loop, print_all_counters, &args);
 		ret = loop_run(loop);
 		if (ret) {
 			complain("waiting for events failed: %s", strerror(-ret));
 			status = EXIT_FAILURE;
 		}
 	}
+	if (args.counters && !status)
+		print_all_counters(&args);
 	/* First every client, then the NICs: a named wire joins them. */
 	for (size_t i = 0; i < args.units; i++)
 		vfio_user_close(args.unit[i].server);

@@ -274,6 +274,19 @@ static void serves_client_after_client(void **state)
 	assert_int_equal(stop(p, SIGTERM), 0);
 }
 
+static void counts(void **state)
+{
+	struct place *p = *state;
+
+	START(p, "run", "ifcvf", "--vfio-user", p->one, "--counters");
+	assert_true(read_until(p, "listening on"));
+	kill(p->pid, SIGUSR1);
+	assert_true(read_until(p, "events="));
+	p->len = 0;
+	assert_int_equal(stop(p, SIGTERM), 0);
+	assert_non_null(strstr(p->text, "doorbells=0"));
+}
+
 static void several_in_one_process(void **state)
 {
 	struct place *p = *state;
@@ -337,6 +350,7 @@ int main(int argc, char **argv)
 		T(lists),
 		T(ends_at_a_signal),
 		T(serves_client_after_client),
+		T(counts),
 		T(several_in_one_process),
 		T(second_of_two_fails),
 		T(socket_of_the_dead_and_of_the_living),
