@@ -7,15 +7,9 @@
  * action "trigger" say where vectors signal; without descriptors they take the assignment away.
  * Data "none" with an empty range ends the whole index. Everything is checked before anything is
  * done, and what fails half way is taken back.
- *
- * A descriptor that is no eventfd could block whoever signals it, so it is refused; the kernel
- * names eventfds in /proc/self/fd.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "vfio_user_conn.h"
 
@@ -46,19 +40,6 @@ int vu_get_irq_info(struct vu_conn *conn, struct vu_msg *msg, struct vu_reply *r
 	return 0;
 }
 
-static bool is_eventfd(int fd)
-{
-	char path[32], name[64];
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = readlink(path, name, sizeof(name) - 1);
-	if (n < 0)
-		return false;
-	name[n] = '\0';
-	return !strcmp(name, "anon_inode:[eventfd]");
-}
-
 static int set_eventfds(struct vu_conn *conn, const struct vu_irq_set *set, struct vu_msg *msg)
 {
 	int err;
@@ -67,17 +48,6 @@ static int set_eventfds(struct vu_conn *conn, const struct vu_irq_set *set, stru
 		vu_say(conn, "SET_IRQS for %u vectors came with %u descriptors; refused",
 		       set->count, msg->fds);
 		return -EINVAL;
-	}
-	for (unsigned int i = 0; i < msg->fds; i++) {
-		int flags = fcntl(msg->fd[i], F_GETFL);
-
-		if (!is_eventfd(msg->fd[i])) {
-			vu_say(conn, "SET_IRQS came with a descriptor that is no eventfd; refused");
-			return -EBADF;
-		}
-		/* A client that lets the counter run full must not stop the NIC. */
-		if (flags < 0 || fcntl(msg->fd[i], F_SETFL, flags | O_NONBLOCK))
-			return -errno;
 	}
 	for (uint32_t i = 0; i < set->count; i++) {
 		err = vqnic_irq_set_eventfd(conn->nic, conn->fn, set->index, set->start + i,
