@@ -9,7 +9,7 @@
 #include "report/report.h"
 #include "status.h"
 
-static const struct command *const commands[] = {&command_list, &command_run};
+static const struct command *const commands[] = {&command_list, &command_run, &command_prove};
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
