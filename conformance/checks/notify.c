@@ -446,6 +446,8 @@ CHECK(notify, every_queue, .requirements = "VIO-NOTIF-001 IFC-NTF-002 OPS-VQ-005
 
 	for (unsigned int round = 0; round < 3; round++)
 		for (unsigned int i = 0; i < pairs; i++) {
+			/* at rest: nothing but the kick tells the device */
+			parent_settle(net->p);
 			net_frame_make(net, &frame, i, number++, 100);
 			frame_out(net, i, &frame, 1, 0);
 		}
@@ -519,6 +521,7 @@ CHECK(notify, data, .requirements = "VIO-NOTIF-002 OPS-VQ-006",
 		t_skip(t, SKIP_INTERFACE, "this interface carries no data with a kick");
 	net = net_up(t, &(struct net_options){.notification_data = true, .size = 16});
 	for (unsigned int i = 0; i < 40; i++) {
+		parent_settle(net->p);
 		net_frame_make(net, &frame, 0, i, 60);
 		frame_out(net, 0, &frame, 1 + i % 3, 0);
 	}
@@ -537,6 +540,7 @@ CHECK(notify, packed_data, .requirements = "VIO-NOTIF-002 OPS-VQ-007",
 	net = net_up(t, &(struct net_options){
 				.notification_data = true, .format = NET_PACKED, .size = 16});
 	for (unsigned int i = 0; i < 40; i++) {
+		parent_settle(net->p);
 		net_frame_make(net, &frame, 0, i, 60);
 		frame_out(net, 0, &frame, 1 + i % 3, 0);
 	}

@@ -104,8 +104,10 @@ static void descriptor(struct dp_queue *q, const struct vn_packed_desc *d)
 	if (d->flags & VN_DESC_F_INDIRECT) {
 		if (c->slots > 1 || d->flags & VN_DESC_F_NEXT)
 			dp_break(q, "an indirect descriptor is part of a chain");
-		else
+		else {
+			c->indirect = d->flags & VN_DESC_F_WRITE;
 			dp_chain_table(q, c, d->addr, d->len, true);
+		}
 		return;
 	}
 	if (!dp_chain_add(q, c, d->addr, d->len, d->flags & VN_DESC_F_WRITE))
@@ -126,7 +128,8 @@ static bool packed_fetch(struct dp_queue *q)
 		if (!q->ahead_n && !look(q))
 			break;
 		d = q->ahead[q->ahead_first];
-		if (!available(q, d.flags)) {
+		if (!available(q, d.flags) &&
+		    !(defect_on(q->defects, DEFECT_PACKED_TRUSTS_RUN) && q->ahead_first)) {
 			q->ahead_n = 0;
 			if (!q->partial)
 				continue; /* look again if there was anything before it */
@@ -160,7 +163,7 @@ static void write_used(struct dp_queue *q, const struct chain *c, uint16_t off, 
 		u.id++;
 	if (defect_on(q->defects, DEFECT_USED_LEN_TOTAL))
 		u.len = (uint32_t)(c->written + c->out_len);
-	if (c->written)
+	if (c->written && !defect_on(q->defects, DEFECT_PACKED_WRITE_FLAG_MISSING))
 		u.flags |= VN_DESC_F_WRITE;
 	dp_issued(q, fab_write(q->fab, q->space, &sg, 1, &u, NULL) < 0 ? -EFAULT : 1);
 }
@@ -231,7 +234,7 @@ static bool packed_irq_wanted(struct dp_queue *q)
 	memcpy(&flags, q->irq_raw + 2, 2);
 	flags &= 3;
 	if (flags == VN_EVENT_ENABLE)
-		return true;
+		return !defect_on(q->defects, DEFECT_PACKED_ENABLE_IGNORED);
 	if (flags == VN_EVENT_DISABLE)
 		return false;
 	if (!q->event_idx || defect_on(q->defects, DEFECT_PACKED_EVENT_IGNORED))
@@ -249,12 +252,16 @@ static int write_event(struct dp_queue *q, uint16_t off_wrap, uint16_t flags)
 	uint16_t v[2] = {off_wrap, flags};
 	int r = fab_write(q->fab, q->space, &sg, 1, v, NULL);
 
+	if (defect_on(q->defects, DEFECT_PACKED_DRIVER_EVENT_WRITTEN)) {
+		sg.iova = q->driver;
+		fab_write(q->fab, q->space, &sg, 1, v, NULL);
+	}
 	return r < 0 ? r : 1;
 }
 
 static int packed_arm(struct dp_queue *q)
 {
-	if (!q->event_idx)
+	if (!q->event_idx && !defect_on(q->defects, DEFECT_PACKED_EVENT_UNASKED))
 		return write_event(q, 0, VN_EVENT_ENABLE);
 	return write_event(q, (uint16_t)(q->fetch_off | (q->fetch_wrap ? 0x8000 : 0)),
 			   VN_EVENT_DESC);

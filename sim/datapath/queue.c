@@ -111,6 +111,10 @@ bool dp_chain_add(struct dp_queue *q, struct chain *c, uint64_t addr, uint32_t l
 {
 	unsigned int n = c->nout + c->nin;
 
+	if (defect_on(q->defects, DEFECT_DMA_ADDRESS_32BIT))
+		addr &= UINT32_MAX;
+	if (c->indirect && defect_on(q->defects, DEFECT_INDIRECT_WRITE_HONOURED))
+		write = true;
 	if (c->nin && !write) {
 		dp_break(q, "a device-readable descriptor follows a device-writable one");
 		return false;
@@ -170,7 +174,12 @@ static void table_walk(struct dp_queue *q, struct chain *c)
 		q->counters->descriptors++;
 		if (!dp_chain_add(q, c, d->addr, d->len, flags & VN_DESC_F_WRITE))
 			return;
+		if (defect_on(q->defects, DEFECT_INDIRECT_AT_MOST_16) && seen == 15)
+			break;
 		if (packed) {
+			if (defect_on(q->defects, DEFECT_PACKED_TABLE_NEEDS_NEXT) &&
+			    !(flags & VN_DESC_F_NEXT))
+				break;
 			if (++i == n)
 				break;
 		} else {
@@ -372,8 +381,25 @@ static bool retire(struct dp_queue *q)
 		if (!c->more)
 			whole = n;
 	}
+	if (defect_on(q->defects, DEFECT_MERGED_NOT_TOGETHER) && n) {
+		/* one buffer at a time, the rest in a later event */
+		whole = 1;
+		dp_slot(q, q->head)->more = false;
+		dp_schedule(q);
+	}
 	if (!whole)
 		return false;
+	if (defect_on(q->defects, DEFECT_USED_IDX_BEFORE_ELEM) && q->format == &dp_split &&
+	    !q->seeded_late) {
+		uint16_t used = (uint16_t)(q->pos->used + whole);
+		struct fab_sg sg = {q->device + 2, 2};
+
+		q->seeded_early = true; /* the entries follow in a later event */
+		fab_write(q->fab, q->space, &sg, 1, &used, NULL);
+		dp_schedule(q);
+		return false;
+	}
+	q->seeded_late = false;
 	q->format->publish(q, whole);
 	for (uint32_t i = 0; i < whole; i++) {
 		struct chain *c = dp_slot(q, q->head + i);
@@ -384,7 +410,7 @@ static bool retire(struct dp_queue *q)
 	q->head += whole;
 	if (dp_alive(q))
 		irq_check(q);
-	return true;
+	return !defect_on(q->defects, DEFECT_MERGED_NOT_TOGETHER);
 }
 
 /* ---- Running --------------------------------------------------------------------------------- */
@@ -402,6 +428,13 @@ static void rest(struct dp_queue *q)
 		q->polling = true;
 		return;
 	}
+	if (defect_on(q->defects, DEFECT_ARM_WITHOUT_RECHECK) && !q->seeded_arming) {
+		/* the last look and the arming lie apart */
+		q->seeded_arming = true;
+		dp_schedule(q);
+		return;
+	}
+	q->seeded_arming = false;
 	if (!dp_issued(q, q->format->arm(q)))
 		return;
 	q->armed = true;
@@ -478,6 +511,8 @@ static void dp_run(struct fab_op *op, int status)
 	bool progress = false;
 
 	(void)status;
+	q->seeded_late = q->seeded_early;
+	q->seeded_early = false;
 	if (dp_alive(q)) {
 		do {
 			progress = false;
@@ -494,6 +529,10 @@ static void dp_run(struct fab_op *op, int status)
 			dp_schedule(q);
 		else
 			rest(q);
+		if (q->seeded_stop) {
+			q->seeded_stop = false;
+			dp_stop(q);
+		}
 	} else if (q->state == DP_STOPPING || q->state == DP_ABORTING) {
 		finish_stop(q);
 	}
@@ -537,6 +576,11 @@ void dp_start(struct dp_queue *q, const struct dp_params *params)
 	q->reread = false;
 	q->ahead_n = 0;
 	q->heads_n = 0;
+	q->seeded_early = q->seeded_late = q->seeded_arming = false;
+	q->seeded_stop = q->seeded_kicked = false;
+	if (params->packed && defect_on(q->defects, DEFECT_PACKED_SIZE_ROUNDED))
+		while (q->size & (q->size - 1))
+			q->size &= (uint16_t)(q->size - 1);
 	q->state = DP_LOADING;
 	if (q->format->start(q))
 		dp_loaded(q);

@@ -147,6 +147,9 @@ struct dp_queue {
 	unsigned int ops;    /* accesses under way */
 	uint32_t head, taken, fetched;
 
+	/* Seeded defects' memories. */
+	bool seeded_early, seeded_late, seeded_arming, seeded_stop, seeded_kicked;
+
 	bool look;	 /* look for new buffers */
 	bool armed;	 /* the driver was asked to kick */
 	bool polling;	 /* live: not armed, looked at by vqnic_poll() */

@@ -22,6 +22,8 @@ struct packet {
 	uint64_t room;
 	uint8_t state;
 	bool issued; /* an access of it is under way */
+	struct fab_sg *late; /* a seeded defect's memory */
+	unsigned int late_n;
 };
 
 struct rx {
@@ -69,6 +71,8 @@ static void packet_free(struct rx *rx, struct packet *p)
 	if (p->frame)
 		frame_free(rx->io->port, p->frame);
 	p->frame = NULL;
+	free(p->late);
+	p->late = NULL;
 	p->next = rx->pool;
 	rx->pool = p;
 }
@@ -128,6 +132,14 @@ static void drop(struct dp_queue *q, struct rx *rx, struct packet *p)
 	packet_free(rx, p);
 }
 
+/* What a buffer is good for. */
+static uint64_t room_of(const struct dp_queue *q, const struct rx *rx, const struct chain *c)
+{
+	if (defect_on(q->defects, DEFECT_MERGED_NOT_FULL) && rx->io->mergeable)
+		return c->in_len & ~UINT64_C(63);
+	return c->in_len;
+}
+
 /* Collect buffers for @p; false: none is there now, or the queue broke. */
 static bool collect(struct dp_queue *q, struct rx *rx, struct packet *p)
 {
@@ -151,12 +163,13 @@ static bool collect(struct dp_queue *q, struct rx *rx, struct packet *p)
 		}
 		if (!p->n++)
 			p->first = q->taken - 1;
-		p->room += c->in_len;
+		p->room += room_of(q, rx, c);
 		if (p->n == 1 && c->in_len < rx->io->hdr_len) {
 			dp_break(q, "a receive buffer shorter than the packet header");
 			return false;
 		}
-		if (!rx->io->mergeable && p->room < need) {
+		if (!rx->io->mergeable && p->room < need &&
+		    !defect_on(q->defects, DEFECT_SPILLS_WITHOUT_MRG)) {
 			drop(q, rx, p);
 			return true;
 		}
@@ -182,6 +195,10 @@ static void header(const struct rx *rx, struct packet *p, uint8_t *at)
 		h.num_buffers = 0;
 	if (defect_on(defects, DEFECT_RX_NUM_BUFFERS_ONE))
 		h.num_buffers = 1;
+	if (h.gso_type && defect_on(defects, DEFECT_GSO_WITHOUT_NEEDS_CSUM))
+		h.flags = 0;
+	if (h.flags & VN_NET_HDR_F_NEEDS_CSUM && defect_on(defects, DEFECT_CSUM_START_FROM_IP))
+		h.csum_start = (uint16_t)(h.csum_start - 14);
 	if (defect_on(defects, DEFECT_RX_HDR_GARBAGE)) {
 		h.gso_type = VQNIC_GSO_TCPV4;
 		h.gso_size = 1;
@@ -197,10 +214,14 @@ static unsigned int pieces(struct dp_queue *q, struct rx *rx, struct packet *p, 
 	for (uint32_t i = 0; i < p->n; i++) {
 		struct chain *c = dp_slot(q, p->first + i);
 		const struct fab_sg *sg = chain_in(c);
+		uint64_t room = room_of(q, rx, c);
 
 		c->written = 0;
 		for (uint32_t k = 0; k < c->nin && total; k++) {
 			uint32_t part = sg[k].len < total ? sg[k].len : total;
+
+			if (part > room - c->written)
+				part = (uint32_t)(room - c->written);
 
 			if (!part)
 				continue;
@@ -254,6 +275,34 @@ static void write_done(struct fab_op *op, int status)
 	dp_schedule(q);
 }
 
+static void late_done(struct fab_op *op, int status)
+{
+	struct packet *p = container_of(op, struct packet, op);
+	struct dp_queue *q = p->q;
+	struct rx *rx = q->role_ctx;
+
+	p->issued = false;
+	if (!dp_done(q, status))
+		return;
+	fab_write(q->fab, q->space, p->late, p->late_n,
+		  (uint8_t *)p->frame + offsetof(struct frame, data) - rx->io->hdr_len, NULL);
+	packet_end(rx, p);
+	dp_schedule(q);
+}
+
+/* A seeded defect: the buffers are reported now, their contents come in a later event. */
+static int write_late(struct dp_queue *q, struct rx *rx, struct packet *p, unsigned int n)
+{
+	p->late = malloc(n * sizeof(*p->late));
+	if (!p->late)
+		return -ENOMEM;
+	memcpy(p->late, rx->sg, n * sizeof(*p->late));
+	p->late_n = n;
+	p->op.done = late_done;
+	fab_timer(q->fab, fab_now(q->fab) + 1, &p->op);
+	return 0;
+}
+
 /* Post header and data, and behind them the marks of the dirty log; report the buffers. */
 static void place(struct dp_queue *q, struct rx *rx, struct packet *p)
 {
@@ -276,7 +325,10 @@ static void place(struct dp_queue *q, struct rx *rx, struct packet *p)
 	}
 	p->state = PLACED;
 	p->op.done = write_done;
-	r = fab_write(q->fab, q->space, rx->sg, n, src, &p->op);
+	if (defect_on(q->defects, DEFECT_RX_DATA_LATE))
+		r = write_late(q, rx, p, n);
+	else
+		r = fab_write(q->fab, q->space, rx->sg, n, src, &p->op);
 	if (r == 0)
 		p->issued = true;
 	if (dp_issued(q, r) || r == 0) {

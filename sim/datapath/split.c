@@ -58,6 +58,11 @@ static bool looked(struct dp_queue *q)
 
 	if (defect_on(q->defects, DEFECT_AVAIL_SIGNED_COMPARE) && q->idx_raw < q->fetch_idx)
 		n = 0;
+	if (!n && q->seeded_kicked && !q->rx && q->pos->avail) {
+		q->idx_raw++; /* a kick is taken for a buffer */
+		n = 1;
+	}
+	q->seeded_kicked = false;
 	if ((uint32_t)n + chain_count(q) > q->size) {
 		dp_break(q, "the available index moved by more than the queue's size");
 		return false;
@@ -68,7 +73,8 @@ static bool looked(struct dp_queue *q)
 	q->look = true; /* until a look finds nothing */
 	if (q->armed) {
 		q->armed = false;
-		if (!q->event_idx && dp_issued(q, q->format->suppress(q)))
+		if ((!q->event_idx || defect_on(q->defects, DEFECT_USED_FLAGS_WITH_EVENT_IDX)) &&
+		    dp_issued(q, q->format->suppress(q)))
 			q->suppressed = true;
 	}
 	return dp_alive(q);
@@ -114,7 +120,7 @@ static bool read_heads(struct dp_queue *q)
 
 	if (q->heads_op.pending)
 		return false;
-	if (n > q->size - at)
+	if (n > q->size - at && !defect_on(q->defects, DEFECT_AVAIL_READ_OVER_END))
 		n = (uint16_t)(q->size - at);
 	if (n > ARRAY_SIZE(q->heads))
 		n = ARRAY_SIZE(q->heads);
@@ -140,8 +146,14 @@ static bool descriptor(struct dp_queue *q, struct chain *c)
 	if (d.flags & VN_DESC_F_INDIRECT) {
 		if (d.flags & VN_DESC_F_NEXT)
 			dp_break(q, "a descriptor is indirect and has a next one");
-		else
+		else {
+			c->indirect = d.flags & VN_DESC_F_WRITE;
+			if (defect_on(q->defects, DEFECT_INDIRECT_FORGETS_DIRECT)) {
+				c->nout = c->nin = 0;
+				c->out_len = c->in_len = 0;
+			}
 			dp_chain_table(q, c, d.addr, d.len, false);
+		}
 		return false;
 	}
 	if (!dp_chain_add(q, c, d.addr, d.len, d.flags & VN_DESC_F_WRITE))
@@ -227,13 +239,8 @@ static void split_publish(struct dp_queue *q, uint32_t n)
 {
 	struct fab_sg idx = {q->device + 2, 2};
 	struct vn_used_elem elems[64];
-	bool early = defect_on(q->defects, DEFECT_USED_IDX_BEFORE_ELEM);
 	uint16_t used;
 
-	if (unlikely(early)) {
-		used = (uint16_t)(q->pos->used + n);
-		fab_write(q->fab, q->space, &idx, 1, &used, NULL);
-	}
 	for (uint32_t i = 0; i < n;) {
 		uint32_t k = 0;
 
@@ -246,6 +253,11 @@ static void split_publish(struct dp_queue *q, uint32_t n)
 			elems[k].len = c->written;
 			if (defect_on(q->defects, DEFECT_USED_LEN_TOTAL))
 				elems[k].len = (uint32_t)(c->written + c->out_len);
+			if (defect_on(q->defects, DEFECT_DESCRIPTOR_CLEARED)) {
+				struct fab_sg desc = {q->desc + 16u * c->id + 12, 2};
+
+				fab_write(q->fab, q->space, &desc, 1, &(uint16_t){0}, NULL);
+			}
 			k++;
 		}
 		write_used(q, elems, k);
@@ -254,23 +266,32 @@ static void split_publish(struct dp_queue *q, uint32_t n)
 	used = q->pos->used;
 	if (defect_on(q->defects, DEFECT_USED_IDX_AT_RING_SIZE))
 		used &= (uint16_t)(2 * q->size - 1);
-	if (likely(!early))
-		dp_issued(q, fab_write(q->fab, q->space, &idx, 1, &used, NULL) < 0 ? -EFAULT : 1);
+	dp_issued(q, fab_write(q->fab, q->space, &idx, 1, &used, NULL) < 0 ? -EFAULT : 1);
 }
 
 static int split_irq_read(struct dp_queue *q)
 {
 	/* used_event behind the ring, or flags in front of it */
-	struct fab_sg sg = {q->event_idx ? q->driver + 4 + 2u * q->size : q->driver, 2};
+	struct fab_sg sg[2] = {{q->event_idx ? q->driver + 4 + 2u * q->size : q->driver, 2},
+			       {q->event_idx ? q->driver : q->driver + 4 + 2u * q->size, 2}};
+	bool both = defect_on(q->defects, DEFECT_FLAGS_WITH_EVENT_IDX) ||
+		    defect_on(q->defects, DEFECT_EVENT_WITHOUT_EVENT_IDX);
 
-	return fab_read(q->fab, q->space, &sg, 1, q->irq_raw, &q->irq_op);
+	return fab_read(q->fab, q->space, sg, both ? 2 : 1, q->irq_raw, &q->irq_op);
 }
 
 static bool split_irq_wanted(struct dp_queue *q)
 {
-	uint16_t v, old = (uint16_t)(q->irq_new - q->irq_span);
+	uint16_t v, other, old = (uint16_t)(q->irq_new - q->irq_span);
 
 	memcpy(&v, q->irq_raw, 2);
+	memcpy(&other, q->irq_raw + 2, 2);
+	if (q->event_idx && defect_on(q->defects, DEFECT_FLAGS_WITH_EVENT_IDX) &&
+	    other & VN_AVAIL_F_NO_INTERRUPT)
+		return false;
+	if (!q->event_idx && defect_on(q->defects, DEFECT_EVENT_WITHOUT_EVENT_IDX) &&
+	    (uint16_t)(q->irq_new - other - 1) >= (uint16_t)(q->irq_new - old))
+		return false;
 	if (!q->event_idx) {
 		if (defect_on(q->defects, DEFECT_IRQ_IGNORES_FLAGS_OFF))
 			return false;
@@ -303,7 +324,8 @@ static int split_suppress(struct dp_queue *q)
 	uint16_t v = VN_USED_F_NO_NOTIFY;
 	int r;
 
-	if (q->event_idx) /* an event that lies behind is silence enough */
+	/* an event that lies behind is silence enough */
+	if (q->event_idx && !defect_on(q->defects, DEFECT_USED_FLAGS_WITH_EVENT_IDX))
 		return 1;
 	r = fab_write(q->fab, q->space, &sg, 1, &v, NULL);
 	return r < 0 ? r : 1;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "net.h"
+#include "offload.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -85,6 +86,40 @@ static void read_done(struct fab_op *op, int status)
 	dp_schedule(p->q);
 }
 
+/* Into the driver's own buffer, at @at of the frame. */
+static void write_back(struct dp_queue *q, const struct packet *p, uint32_t at, uint16_t value)
+{
+	const struct fab_sg *sg = chain_out(p->c);
+
+	for (uint32_t i = 0; i < p->c->nout; i++, sg++) {
+		struct fab_sg field = {sg->iova + at, 2};
+
+		if (at + 2 <= sg->len) {
+			fab_write(q->fab, q->space, &field, 1, &value, NULL);
+			return;
+		}
+		if (at < sg->len)
+			return;
+		at -= sg->len;
+	}
+}
+
+/* Seeded defects of what is done with the header; false: the frame is dropped. */
+static bool seeded(struct dp_queue *q, const struct tx *tx, const struct packet *p,
+		   const struct vn_net_hdr *h, struct vqnic_frame *f)
+{
+	if (f->flags && defect_on(q->defects, DEFECT_TX_CSUM_WRITTEN_BACK))
+		write_back(q, p, tx->io->hdr_len + f->csum_start + f->csum_offset, 0xf00d);
+	if (!f->flags && h->csum_start >= 14 && f->csum_start + f->csum_offset + 2u <= f->len &&
+	    defect_on(q->defects, DEFECT_TX_CSUM_UNASKED)) {
+		f->flags = VQNIC_FRAME_NEEDS_CSUM;
+		offload_csum((uint8_t *)(uintptr_t)f->data, f->len, f->csum_start, f->csum_offset);
+	}
+	if (f->gso_type && defect_on(q->defects, DEFECT_TX_HDR_LEN_TRUSTED))
+		f->csum_start = (uint16_t)(f->hdr_len - 20);
+	return !(h->flags & ~3) || !defect_on(q->defects, DEFECT_TX_UNKNOWN_FLAGS);
+}
+
 static void send(struct dp_queue *q, struct tx *tx, struct packet *p)
 {
 	struct net_io *io = tx->io;
@@ -100,6 +135,8 @@ static void send(struct dp_queue *q, struct tx *tx, struct packet *p)
 	f.gso_size = h.gso_size;
 	f.csum_start = h.csum_start;
 	f.csum_offset = h.csum_offset;
+	if (!seeded(q, tx, p, &h, &f))
+		return;
 	if (defect_on(q->defects, DEFECT_TX_CSUM_FLAG_LOST))
 		f.flags = 0;
 	if (defect_on(q->defects, DEFECT_TX_DROPS_EVERY_64TH) && !(++tx->count % 64))

@@ -24,6 +24,7 @@ struct vq {
 	bool stopping;	   /* disabled, not yet stopped */
 	bool resetting;	   /* VIRTIO_F_RING_RESET */
 	bool kicked_early; /* seeded defects' memories */
+	uint16_t kept_size;
 	bool latched;
 	uint64_t latched_addr[3];
 };

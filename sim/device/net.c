@@ -138,7 +138,8 @@ static bool too_long(const struct virtio_dev *dev, const struct vqnic_frame *f)
 {
 	uint32_t header = ETH_HDR;
 
-	if (!vdev_has(dev, VN_NET_F_MTU) || f->gso_type & ~VQNIC_GSO_ECN)
+	if (!vdev_has(dev, VN_NET_F_MTU) || f->gso_type & ~VQNIC_GSO_ECN ||
+	    defect_on(dev->env.defects, DEFECT_MTU_NOT_KEPT))
 		return false;
 	while (header < ETH_HDR + 8 && f->len >= header + 4 &&
 	       (be16(f->data + header - 2) == 0x8100 || be16(f->data + header - 2) == 0x88a8))
@@ -576,6 +577,7 @@ void net_reset(struct virtio_dev *dev)
 bool net_negotiated(struct virtio_dev *dev)
 {
 	struct net *net = &dev->net;
+	unsigned int offloads;
 
 	if (features_lacking(dev->driver_features) >= 0 &&
 	    !defect_on(dev->env.defects, DEFECT_FEATURE_DEPENDENCIES_IGNORED))
@@ -588,6 +590,11 @@ bool net_negotiated(struct virtio_dev *dev)
 		net->io.hdr_len = 10;
 	net->vlan_filter = vdev_has(dev, VN_NET_F_CTRL_VLAN) ||
 			   defect_on(dev->env.defects, DEFECT_VLAN_FILTER_ALWAYS);
-	port_set_offloads(dev->env.port, port_offloads(dev->driver_features));
+	offloads = port_offloads(dev->driver_features);
+	if (defect_on(dev->env.defects, DEFECT_NEEDS_CSUM_UNASKED))
+		offloads |= PORT_RX_CSUM;
+	if (offloads & PORT_RX_TSO4 && defect_on(dev->env.defects, DEFECT_TSO6_WITH_TSO4))
+		offloads |= PORT_RX_TSO6;
+	port_set_offloads(dev->env.port, offloads);
 	return true;
 }

@@ -110,6 +110,8 @@ static void begin_reset(struct virtio_dev *dev)
 {
 	if (dev->resetting)
 		return;
+	if (dev->status & VN_S_NEEDS_RESET && defect_on(dev->env.defects, DEFECT_BROKEN_STAYS))
+		return;
 	dev->resetting = true;
 	if (defect_on(dev->env.defects, DEFECT_RESET_LEAVES_QUEUES_RUNNING)) {
 		dev->resetting = false;

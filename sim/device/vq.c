@@ -75,6 +75,7 @@ void vq_defaults(struct vq *vq)
 	vq->stopping = false;
 	vq->resetting = false;
 	vq->kicked_early = false;
+	vq->kept_size = 0;
 }
 
 /* What the ring format asks of addresses and size (2.7.1, 2.8.10). */
@@ -105,6 +106,11 @@ void vq_start_if_ready(struct vq *vq)
 		.live = dev->live,
 	};
 	bool ok = dev->status & VN_S_DRIVER_OK;
+
+	if (vq->kept_size && defect_on(dev->env.defects, DEFECT_RING_RESET_KEEPS_SIZE))
+		params.size = vq->kept_size;
+	if (params.size < 8 && defect_on(dev->env.defects, DEFECT_SMALL_RING_ROUNDED))
+		params.size = 8;
 
 	if (defect_on(dev->env.defects, DEFECT_RUNS_BEFORE_DRIVER_OK))
 		ok = dev->status & VN_S_FEATURES_OK;
@@ -154,7 +160,10 @@ void vq_stopped(struct vq *vq)
 			vq->pos.avail--;
 	}
 	if (reset) {
+		uint16_t size = vq->size;
+
 		vq_defaults(vq);
+		vq->kept_size = size;
 		if (defect_on(vq->dev->env.defects, DEFECT_RING_RESET_KEEPS_INDEX))
 			vq->pos.avail = 1;
 	}
@@ -185,6 +194,8 @@ void vq_set_address(struct vq *vq, enum vq_area area, uint64_t address)
 {
 	if (!vq->enabled)
 		vq->addr[area] = address;
+	if (defect_on(vq->dev->env.defects, DEFECT_ADDRESS_DISCARDS_STATE) && !vq->enabled)
+		vq->pos = (struct vq_pos){.avail_wrap = true, .used_wrap = true};
 }
 
 void vq_enable(struct vq *vq)
@@ -224,11 +235,22 @@ void vq_disable(struct vq *vq)
 		return;
 	}
 	vq->stopping = true;
+	if (defect_on(vq->dev->env.defects, DEFECT_ENABLE_READS_ZERO_EARLY) &&
+	    vq->dp.state == DP_RUNNING) {
+		vq->dp.seeded_stop = true; /* it goes on for a while */
+		dp_look(&vq->dp);
+		return;
+	}
 	stop(vq);
+	if (defect_on(vq->dev->env.defects, DEFECT_STOP_TAKES_PAIR) &&
+	    vq->dp.index < vq->dev->nvqs - 1)
+		vq_disable(vq->dev->vqs + (vq->dp.index ^ 1u));
 }
 
 bool vq_enabled(const struct vq *vq)
 {
+	if (vq->kept_size && defect_on(vq->dev->env.defects, DEFECT_RING_RESET_READS_ENABLED))
+		return true;
 	if (defect_on(vq->dev->env.defects, DEFECT_ENABLE_READS_ZERO_EARLY) && vq->stopping)
 		return false;
 	return vq->enabled;
@@ -236,8 +258,14 @@ bool vq_enabled(const struct vq *vq)
 
 void vq_reset(struct vq *vq)
 {
+	const struct defect_set *defects = vq->dev->env.defects;
+
 	if (vq->resetting)
 		return;
+	if (defect_on(defects, DEFECT_RING_RESET_DOES_NOT_STOP)) {
+		vq->enabled = false;
+		return;
+	}
 	vq->resetting = true;
 	if (vq->dp.state == DP_STOPPED) {
 		vq_stopped(vq);
@@ -246,6 +274,8 @@ void vq_reset(struct vq *vq)
 	if (vq->stopping) /* one stop serves both */
 		return;
 	stop(vq);
+	if (defect_on(defects, DEFECT_RING_RESET_TAKES_PAIR) && vq->dp.index < vq->dev->nvqs - 1)
+		vq_reset(vq->dev->vqs + (vq->dp.index ^ 1u));
 }
 
 bool vq_resetting(const struct vq *vq)
@@ -268,6 +298,11 @@ void vq_notify(struct vq *vq)
 {
 	vq->dev->counters->doorbells++;
 	vq->kicked_early = true;
+	if (defect_on(vq->dev->env.defects, DEFECT_KICK_MOVES_STOPPED) && !vq->enabled &&
+	    vq->dp.state == DP_STOPPED)
+		vq->pos.avail++;
+	if (defect_on(vq->dev->env.defects, DEFECT_KICK_TAKEN_FOR_BUFFER))
+		vq->dp.seeded_kicked = true;
 	if (defect_on(vq->dev->env.defects, DEFECT_KICK_LOST_ON_LAST_PAIR) &&
 	    vq->dp.index == vq->dev->nvqs - 2)
 		return;

@@ -31,13 +31,20 @@ int dirty_log_mark(struct dirty_log *log, uint64_t iova, uint64_t len)
 					reversed |= (uint8_t)(0x80u >> i);
 			bits = reversed;
 		}
-		if (log->end <= log->base || byte >= log->end - log->base) {
+		if ((log->end <= log->base || byte >= log->end - log->base) &&
+		    !defect_on(log->defects, DEFECT_LOG_NOT_BOUNDED)) {
 			log->lost++;
 			continue;
 		}
 		if (defect_on(log->defects, DEFECT_LOG_BASE_IGNORED_OFFSET))
 			byte += (log->end - log->base) / 2;
-		r = fab_set_bits(log->fab, log->space, log->base + byte, bits, NULL);
+		if (defect_on(log->defects, DEFECT_LOG_OVERWRITES)) {
+			struct fab_sg sg = {log->base + byte, 1};
+
+			r = fab_write(log->fab, log->space, &sg, 1, &bits, NULL);
+		} else {
+			r = fab_set_bits(log->fab, log->space, log->base + byte, bits, NULL);
+		}
 		if (r < 0)
 			return r;
 	}

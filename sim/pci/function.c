@@ -24,6 +24,7 @@ struct function {
 	struct intx intx;
 	struct personality *personality;
 	unsigned int msix_cap, express_cap;
+	struct vqnic_dma_map seeded_last; /* a seeded defect's memory */
 };
 
 static const struct personality_ops *const personalities[] = {
@@ -399,6 +400,10 @@ int function_irq_set_eventfd(struct function *fn, unsigned int index, unsigned i
 
 	if (!listener)
 		return -EINVAL;
+	if (listener->fd >= 0 && fd >= 0 && defect_on(fn->env.defects, DEFECT_OLD_CALL_KEPT))
+		return 0;
+	if (fd < 0 && defect_on(fn->env.defects, DEFECT_CALL_NOT_TAKEN_AWAY))
+		return 0;
 	ret = irqfd_set(listener, fd);
 	/* A listener that comes while the line is asserted has not been told. */
 	if (!ret && fd >= 0 && index == VQNIC_IRQ_INTX)
@@ -429,8 +434,21 @@ int function_irq_trigger(struct function *fn, unsigned int index, unsigned int v
 int function_dma_map(struct function *fn, const struct vqnic_dma_map *map)
 {
 	struct iova_space *space = function_space(fn, map->asid);
+	const struct vqnic_dma_map *last = &fn->seeded_last;
+	struct vqnic_dma_map m = *map;
+	int ret;
 
-	return space ? iova_space_map(space, map) : -EINVAL;
+	if (defect_on(fn->env.defects, DEFECT_DMA_MAPS_MERGED)) {
+		if (last->size && m.iova == last->iova + last->size)
+			m.offset = last->offset + last->size;
+		fn->seeded_last = m;
+	}
+	if (defect_on(fn->env.defects, DEFECT_DMA_PROT_IGNORED))
+		m.prot |= VQNIC_PROT_READ | VQNIC_PROT_WRITE;
+	ret = space ? iova_space_map(space, &m) : -EINVAL;
+	if (ret == -EEXIST && defect_on(fn->env.defects, DEFECT_DMA_TRANSLATION_KEPT))
+		return 0;
+	return ret;
 }
 
 int function_dma_unmap(struct function *fn, uint32_t asid, uint64_t iova, uint64_t size,
@@ -445,6 +463,12 @@ int function_dma_unmap(struct function *fn, uint32_t asid, uint64_t iova, uint64
 		last = UINT64_MAX;
 	else if (size == 0 || last < iova)
 		return -EINVAL;
+	if (defect_on(fn->env.defects, DEFECT_DMA_TRANSLATION_KEPT))
+		return 0;
+	if (defect_on(fn->env.defects, DEFECT_DMA_UNMAPS_2M)) {
+		iova &= ~UINT64_C(0x1fffff);
+		last |= UINT64_C(0x1fffff);
+	}
 	/* In flight there: it ends now, while the memory is still there. */
 	fab_revoke(fn->env.fab, space, iova, last, false);
 	bytes = iova_space_unmap(space, iova, last);

@@ -68,6 +68,8 @@ static struct vq *queue_at(const struct ifcvf *vf, uint32_t off)
 
 	if (off < VN_LM_QUEUES || slot >= layout->group || q >= vf->regs.num_queues)
 		return NULL;
+	if (virtio_defect(&vf->regs, DEFECT_LM_NO_CONTROL_STATE) && q == vf->regs.num_queues - 1)
+		return NULL;
 	if (virtio_defect(&vf->regs, DEFECT_LM_ONE_STATE_PER_PAIR))
 		q &= ~1u;
 	return vdev_vq(vf->regs.dev, q);

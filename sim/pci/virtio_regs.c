@@ -208,6 +208,8 @@ static void ring(struct virtio_regs *regs, uint32_t at, uint32_t value)
 
 	if (q >= regs->num_queues || at != q * regs->multiplier)
 		return; /* no queue, or another one's doorbell */
+	if (virtio_defect(regs, DEFECT_NOTIFY_DATA_IGNORED) && value >> 16)
+		return;
 	if (virtio_defect(regs, DEFECT_NOTIFY_PAIR_DOORBELL))
 		q &= ~1u;
 	vq_notify(vdev_vq(regs->dev, q));
