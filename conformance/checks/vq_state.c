@@ -144,7 +144,7 @@ CHECK(vq_state, quiet,
 		t_step(t, "round %u", round);
 		io_loss_ok(net, true);
 		io_submit(net, 60, NULL);
-		frames_turns(net, round);
+		frames_turns(net, round + (unsigned int)(t_random(t) % 60));
 		/* the stop may end what was begun; from its return on it is quiet */
 		net_save(net, &state);
 		while (net_has_peer(net) && net_wire(net, &got, 0))
