@@ -414,6 +414,8 @@ static void as_new(struct test *t, const struct pci_map *m, struct net *net)
 	if (net_has_peer(net))
 		hand_inject(net, HAND_FLOW + 1, 100);
 	t_ok(t, parent_settle(t_parent(t)));
+	if (net_has_peer(net))
+		drain_wire(net);
 	t_expect(t, !dma_changed(snap, NULL, 0),
 		 "after a reset of the function no memory may be written, some was");
 	for (unsigned int q = 0; q < queues && q < QUEUES_SOME; q++)

@@ -101,6 +101,8 @@ CHECK(reset, no_dma_after, .requirements = "VIO-RESET-003 OPS-RST-001 VIO-CLEAN-
 			 "IOVA 0x%llx",
 			 n, (unsigned long long)iova);
 		dma_snapshot_free(snap);
+		if (net_has_peer(net))
+			drain_wire(net);
 		net_down(net);
 	}
 }
@@ -117,6 +119,8 @@ CHECK(reset, no_interrupt_after, .requirements = "VIO-RESET-002 OPS-RST-001",
 		if (net_has_peer(net))
 			hand_inject(net, HAND_FLOW + 1, 100);
 		expect_no_calls(net, "after a reset");
+		if (net_has_peer(net))
+			drain_wire(net);
 		net_down(net);
 	}
 }

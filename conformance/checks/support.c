@@ -101,6 +101,13 @@ void hand_wire_silent(struct net *net, unsigned int flow, const char *when)
 			 "%s no frame may reach the wire, frame %u did", when, seq);
 }
 
+void drain_wire(struct net *net)
+{
+	t_ok(net->t, parent_settle(net->p));
+	while (net_wire(net, &in, 0))
+		;
+}
+
 void hand_inject(struct net *net, unsigned int flow, uint32_t seq)
 {
 	net_frame_make(net, &out, flow, seq, 60 + (uint32_t)(t_random(net->t) % 1400));

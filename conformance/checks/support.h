@@ -48,6 +48,10 @@ void hand_wire(struct net *net, unsigned int flow, uint32_t seq, unsigned int n)
 /** hand_wire_silent() - fail the check if a frame of @flow is on the wire after a settle */
 void hand_wire_silent(struct net *net, unsigned int flow, const char *when);
 
+/** drain_wire() - after a settle: what is on the wire, or was received, is none of the check's
+ * business */
+void drain_wire(struct net *net);
+
 /** hand_inject() - let a frame of @flow arrive from the wire (needs a peer of its own) */
 void hand_inject(struct net *net, unsigned int flow, uint32_t seq);
 
