@@ -11,7 +11,7 @@
 #include <endian.h>
 #include <string.h>
 
-#define CONFIG_MAX 256u
+#define CONFIG_MAX 64u
 
 static uint32_t config_size(struct test *t)
 {
