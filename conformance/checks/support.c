@@ -211,22 +211,3 @@ void expect_no_calls(struct net *net, const char *when)
 			t_expect(net->t, !vring_calls(net_ring(net, q)),
 				 "%s no queue may interrupt, %s did", when, net_queue_name(net, q));
 }
-
-struct status_wait {
-	struct test *t;
-	uint8_t bits;
-};
-
-static bool status_has(void *arg)
-{
-	const struct status_wait *w = arg;
-
-	return (get_status(w->t) & w->bits) == w->bits;
-}
-
-bool wait_for_status(struct test *t, uint8_t bits)
-{
-	struct status_wait w = {t, bits};
-
-	return parent_wait(t_parent(t), status_has, &w, NET_SOON);
-}

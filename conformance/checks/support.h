@@ -86,7 +86,4 @@ void expect_no_calls(struct net *net, const char *when);
 /** forget_calls() - interrupts so far are none of the check's business */
 void forget_calls(struct net *net);
 
-/** wait_for_status() - until all of @bits are set, as long as a check should wait */
-bool wait_for_status(struct test *t, uint8_t bits);
-
 #endif
