@@ -79,6 +79,15 @@ static int ifcvf_vq_stop(struct parent *p, unsigned int q, struct vq_state *stat
 	return err ? err : ifcvf_get_vq_state(p, q, state);
 }
 
+/* log_control() - written, and read back: a register write is posted, a read pushes it */
+static int log_control(struct pci_driver *d, uint32_t value)
+{
+	uint32_t seen;
+	int err = lm_write(d, VC_IFCVF_LM_CONTROL, 4, value);
+
+	return err ? err : lm_read(d, VC_IFCVF_LM_CONTROL, 4, &seen);
+}
+
 static int ifcvf_log_start(struct parent *p, uint64_t iova, uint64_t size)
 {
 	struct pci_driver *d = p->priv;
@@ -94,12 +103,12 @@ static int ifcvf_log_start(struct parent *p, uint64_t iova, uint64_t size)
 		err = lm_write(d, VC_IFCVF_LM_LOG_END_LO, 4, (uint32_t)end);
 	if (!err)
 		err = lm_write(d, VC_IFCVF_LM_LOG_END_HI, 4, (uint32_t)(end >> 32));
-	return err ? err : lm_write(d, VC_IFCVF_LM_CONTROL, 4, VC_IFCVF_LM_LOG_VF);
+	return err ? err : log_control(d, VC_IFCVF_LM_LOG_VF);
 }
 
 static int ifcvf_log_stop(struct parent *p)
 {
-	return lm_write(p->priv, VC_IFCVF_LM_CONTROL, 4, VC_IFCVF_LM_LOG_OFF);
+	return log_control(p->priv, VC_IFCVF_LM_LOG_OFF);
 }
 
 void pci_driver_ifcvf(struct pci_driver *d)

@@ -44,6 +44,7 @@ static void command_read(struct dp_queue *q, struct ctrl *ctrl)
 		if (dp_issued(q,
 			      fab_write(q->fab, q->space, &sg, 1, &ack, NULL) < 0 ? -EFAULT : 1) &&
 		    dirty_log_active(ctrl->io->log) &&
+		    !defect_on(q->defects, DEFECT_LOG_SKIPS_CONTROL) &&
 		    dirty_log_mark(ctrl->io->log, sg.iova, 1) < 0)
 			dp_break(q, "the dirty log lies in memory that is not mapped");
 		break;

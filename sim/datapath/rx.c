@@ -249,8 +249,14 @@ static void mark(struct dp_queue *q, struct rx *rx, unsigned int n, const struct
 {
 	if (defect_on(q->defects, DEFECT_LOG_SKIPS_MERGED) && p->n > 1)
 		n = 1;
+	if (defect_on(q->defects, DEFECT_LOG_FIRST_PAIR_ONLY) && q->index)
+		return;
 	for (unsigned int i = 0; i < n; i++) {
-		if (dirty_log_mark(rx->io->log, rx->sg[i].iova, rx->sg[i].len) < 0) {
+		uint32_t skip = 0;
+
+		if (defect_on(q->defects, DEFECT_LOG_SKIPS_HEADER) && !i)
+			skip = rx->io->hdr_len < rx->sg[i].len ? rx->io->hdr_len : rx->sg[i].len;
+		if (dirty_log_mark(rx->io->log, rx->sg[i].iova + skip, rx->sg[i].len - skip) < 0) {
 			dp_break(q, "the dirty log lies in memory that is not mapped");
 			return;
 		}

@@ -150,7 +150,8 @@ void vdev_set_queue_pairs(struct virtio_dev *dev, unsigned int pairs);
  *              byte n / 8, bit n % 8; pages whose bit lies beyond @end are not logged and counted
  *              as dma_errors
  *
- * A page's bit is set after the page is written and before the buffer is reported as used.
+ * A page's bit is set after the page is written and before the buffer is reported as used. What was
+ * written before, but is not yet visible, is marked as well.
  */
 void vdev_log_start(struct virtio_dev *dev, uint64_t base, uint64_t end);
 void vdev_log_stop(struct virtio_dev *dev);

@@ -78,7 +78,8 @@ static void defaults(struct virtio_dev *dev)
 		dev->status = 0;
 	if (!defect_on(dev->env.defects, DEFECT_RESET_KEEPS_FEATURES))
 		dev->driver_features = 0;
-	dev->log.on = false;
+	if (!defect_on(dev->env.defects, DEFECT_LOG_SURVIVES_RESET))
+		dev->log.on = false;
 	for (unsigned int i = 0; i < dev->nvqs; i++) {
 		struct vq_pos pos = dev->vqs[i].pos;
 
@@ -323,10 +324,10 @@ void vdev_set_queue_pairs(struct virtio_dev *dev, unsigned int pairs)
 
 void vdev_log_start(struct virtio_dev *dev, uint64_t base, uint64_t end)
 {
-	dev->log.base = base;
-	dev->log.end = end;
-	dev->log.fresh = true;
-	dev->log.on = true;
+	for (unsigned int i = 0; i < dev->nvqs; i++)
+		if (defect_on(dev->env.defects, DEFECT_LOG_SWITCH_LOSES_KICKS))
+			fab_timer_cancel(dev->env.fab, &dev->vqs[i].dp.event);
+	dirty_log_start(&dev->log, base, end);
 }
 
 void vdev_log_stop(struct virtio_dev *dev)

@@ -1,7 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "dirty_log.h"
 
+#include "txn.h"
+
 #define PAGE_SHIFT 12u /* VHOST_LOG_PAGE, whatever the host's page is */
+
+/* left_out() - of the pages from @first to @last, those that a seeded defect does not mark */
+static bool left_out(struct dirty_log *log, uint64_t page, uint64_t first, uint64_t last)
+{
+	bool same = page == log->marked;
+
+	log->marked = page;
+	if (defect_on(log->defects, DEFECT_LOG_ENDS_ONLY) && page != first && page != last)
+		return true;
+	return same && defect_on(log->defects, DEFECT_LOG_REMEMBERS_PAGE);
+}
 
 int dirty_log_mark(struct dirty_log *log, uint64_t iova, uint64_t len)
 {
@@ -22,7 +35,8 @@ int dirty_log_mark(struct dirty_log *log, uint64_t iova, uint64_t len)
 
 		/* Pages whose bits share a byte cost one access. */
 		for (; page <= last && page / 8 == byte; page++)
-			bits |= (uint8_t)(1u << (page % 8));
+			if (!left_out(log, page, first, last))
+				bits |= (uint8_t)(1u << (page % 8));
 		if (defect_on(log->defects, DEFECT_LOG_BITS_REVERSED)) {
 			uint8_t reversed = 0;
 
@@ -49,4 +63,19 @@ int dirty_log_mark(struct dirty_log *log, uint64_t iova, uint64_t len)
 			return r;
 	}
 	return 0;
+}
+
+static void mark_posted(void *ctx, uint64_t iova, uint64_t len)
+{
+	dirty_log_mark(ctx, iova, len);
+}
+
+void dirty_log_start(struct dirty_log *log, uint64_t base, uint64_t end)
+{
+	log->base = base;
+	log->end = end;
+	log->fresh = true;
+	log->marked = UINT64_MAX;
+	log->on = true;
+	txn_posted_writes(log->space, mark_posted, log);
 }

@@ -22,7 +22,8 @@ struct dirty_log {
 	struct iova_space *space;
 	const struct defect_set *defects;
 	bool on;
-	bool fresh; /* nothing was written since it was switched on; a seeded defect asks */
+	bool fresh;	 /* nothing was written since it was switched on; seeded defects ask */
+	uint64_t marked; /* page that was marked last; likewise */
 	uint64_t base, end;
 	uint64_t lost; /* pages beyond the bitmap's end */
 };
@@ -31,6 +32,14 @@ static inline bool dirty_log_active(const struct dirty_log *log)
 {
 	return __builtin_expect(log->on, false);
 }
+
+/**
+ * dirty_log_start() - from now on; @base, @end: bytes of the bitmap, @end exclusive
+ *
+ * Writes that are under way become visible with the log on, so they are marked now (those of rings
+ * too: that is one mark too many, and allowed).
+ */
+void dirty_log_start(struct dirty_log *log, uint64_t base, uint64_t end);
 
 /** dirty_log_mark() - [@iova, @iova + @len) was written; 0, or -EFAULT: the bitmap is not mapped */
 int dirty_log_mark(struct dirty_log *log, uint64_t iova, uint64_t len);

@@ -74,6 +74,16 @@ bool txn_idle(const struct iova_space *space)
 	return !space->txns || (!space->txns->posted && !space->txns->groups);
 }
 
+void txn_posted_writes(const struct iova_space *space,
+		       void (*fn)(void *ctx, uint64_t iova, uint64_t len), void *ctx)
+{
+	/* What @fn posts is queued behind, and is walked over as well: it had better be no write.
+	 */
+	for (const struct txn *t = space->txns ? space->txns->posted : NULL; t; t = t->next)
+		if (t->kind == T_WRITE && t->len)
+			fn(ctx, t->iova, t->len);
+}
+
 static void group_unlink(struct group *g)
 {
 	struct group **p = &g->queue->groups;

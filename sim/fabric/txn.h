@@ -42,6 +42,10 @@ bool txn_idle(const struct iova_space *space);
 void txn_revoke(struct fabric *fab, struct iova_space *space, uint64_t iova, uint64_t last,
 		bool cancel);
 
+/** txn_posted_writes() - tell @fn of each write that was issued and is not yet visible */
+void txn_posted_writes(const struct iova_space *space,
+		       void (*fn)(void *ctx, uint64_t iova, uint64_t len), void *ctx);
+
 /** txn_answer() - the client answered message access @token; -ENOENT */
 int txn_answer(struct iova_space *space, uint64_t token, int status, const void *data,
 	       uint32_t len);

@@ -48,7 +48,8 @@ struct ifcvf {
 	uint32_t control;
 	uint32_t pairs;
 	uint64_t log_base, log_end;
-	bool log_was_on; /* what a seeded defect remembers */
+	bool log_was_on; /* what seeded defects remember */
+	uint64_t log_first;
 };
 
 static struct ifcvf *ifcvf_of(struct personality *p)
@@ -143,6 +144,9 @@ static void write_control(struct ifcvf *vf, uint32_t value)
 		end = base + (end - base) / 2;
 	if (virtio_defect(regs, DEFECT_LOG_ONLY_ONCE) && vf->log_was_on)
 		return;
+	if (virtio_defect(regs, DEFECT_LOG_KEEPS_FIRST_ADDRESS) && vf->log_was_on)
+		base = vf->log_first;
+	vf->log_first = base;
 	vf->log_was_on = true;
 	vdev_log_start(regs->dev, base, end);
 }
@@ -299,7 +303,8 @@ static void ifcvf_reset(struct personality *p)
 	struct ifcvf *vf = ifcvf_of(p);
 
 	virtio_regs_reset(p);
-	vdev_log_stop(vf->regs.dev);
+	if (!virtio_defect(&vf->regs, DEFECT_LOG_SURVIVES_RESET))
+		vdev_log_stop(vf->regs.dev);
 	vf->control = VN_LM_CONTROL_OFF;
 	vf->log_base = 0;
 	vf->log_end = 0;
