@@ -3,8 +3,9 @@
 """The main job: certify the simulated NIC, in this process and under a stock kernel.
 
     1  `vqcert` on the IFCVF model in its own process
-    2  a guest with an IOMMU: mainline `ifcvf` binds the NIC, `vqcert` runs in the guest against
-       /dev/vhost-vdpa-0, then the same device moves to virtio_vdpa and carries iperf3
+    2  a guest with an IOMMU and two such NICs, which mainline `ifcvf` binds: `vqcert` runs in the
+       guest against the first, whose wire is a loopback; then against the second, whose wire is a
+       TAP, without traffic; which then moves to virtio_vdpa and carries iperf3
     3  a guest with mainline `virtio_net` on the virtio-pci model, and iperf3 both ways
 
 A step that fails says why; the others still run. Ends with the verdicts by area and parent, the
@@ -24,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from lab import cert, flows, kernels, owned, paths, qemu, say  # noqa: E402
 from lab.guest import Guest  # noqa: E402
-from lab.net import Iperf, Netns, Reflector  # noqa: E402
+from lab.net import Iperf, Netns  # noqa: E402
 from lab.nic import Nic  # noqa: E402
 from lab.say import Task, line  # noqa: E402
 
@@ -70,24 +71,28 @@ class Run:
 
     def under_ifcvf(self) -> None:
         """Certify the model behind the mainline driver, then run iperf3 through it."""
-        with Netns() as netns, Nic("ifcvf", f"tap:{netns.tap()}", netns.name) as nic:
+        with Netns() as netns, Nic("ifcvf", "loopback") as looped, \
+                Nic("ifcvf", f"tap:{netns.tap()}", netns.name) as nic:
+            devices = [*flows.IOMMU_DEVICE, *looped.device(addr=f"{flows.SLOT:x}"),
+                       *nic.device(addr=f"{flows.SECOND_SLOT:x}")]
             with Task("boot a guest with an IOMMU", always=True) as task:
-                guest = Guest([*flows.IOMMU_DEVICE, *nic.device(addr=f"{flows.SLOT:x}")],
-                              self.kernel, flows.IOMMU_APPEND, flows.IOMMU_MACHINE)
-                guest.start()
+                guest = Guest(devices, self.kernel, flows.IOMMU_APPEND, flows.IOMMU_MACHINE,
+                              cpus=flows.IFCVF_CPUS).start()
                 task.result = f"Debian's {self.kernel.release}, {qemu.accelerator()}"
             with guest:
-                with Task("bind ifcvf, create the vDPA device") as task:
-                    node = flows.pci_parent(guest, flows.SLOT, "ifcvf", "vdpa0")
-                    task.result = node
-                with Task(f"certify {node} in the guest", always=True) as task:
-                    with Reflector(netns):
-                        report = cert.run_in_guest(guest, "guest-ifcvf", f"vhost-vdpa:{node}",
-                                                   peer="loopback")
-                    task.result = report.summary()
-                self._judge(report)
-                with Task("move it to virtio_vdpa") as task:
-                    interface = flows.to_virtio_vdpa(guest, "vdpa0")
+                with Task("bind ifcvf, create vDPA devices") as task:
+                    nodes = [flows.pci_parent(guest, flows.SLOT, "ifcvf", "vdpa0"),
+                             flows.pci_parent(guest, flows.SECOND_SLOT, "ifcvf", "vdpa1")]
+                    task.result = ", ".join(nodes)
+                for node, name, peer in ((nodes[0], "guest-ifcvf", "loopback"),
+                                         (nodes[1], "guest-ifcvf-tap", "none")):
+                    with Task(f"certify {node} in the guest, wire {peer}", always=True) as task:
+                        report = cert.run_in_guest(guest, name, f"vhost-vdpa:{node}", peer=peer,
+                                                   options=cert.SLOW)
+                        task.result = report.summary()
+                    self._judge(report)
+                with Task(f"move the device of {nodes[1]} to virtio_vdpa") as task:
+                    interface = flows.to_virtio_vdpa(guest, "vdpa1")
                     flows.configure(guest, interface)
                     task.result = f"{interface}, ping {flows.ping(guest):.2f} ms"
                 self._iperf("ifcvf, virtio_vdpa", guest, netns)

@@ -18,6 +18,8 @@ from .say import BrokenEnvironment, LabError
 
 VERDICTS = ("pass", "fail", "skip", "broken", "xfail", "xpass")
 BAD = ("fail", "broken", "xpass")
+# In a guest under TCG on a busy machine a check has more time to end.
+SLOW = ("--timeout", "60")
 FORMATS = {"json": "json", "junit": "xml", "tap": "tap"}
 
 

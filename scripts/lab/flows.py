@@ -18,11 +18,15 @@ from .say import BrokenEnvironment
 HOST = "10.0.0.1"
 GUEST = "10.0.0.2"
 SLOT = 5                                # of the NIC under test
+SECOND_SLOT = 6                         # of another like it
 PEER_SLOT = 7                           # of QEMU's own NIC
 MAC = "52:54:00:00:00:02"
 
 # What puts an emulated IOMMU into a guest that DMA of a vfio device goes through.
 IOMMU_MACHINE = "kernel-irqchip=split"
+# Linux' ifcvf asks for its vectors with affinity, and gets no more than there are processors: with
+# fewer than queues + 1 all queues share one, and each interrupts for all.
+IFCVF_CPUS = 6
 IOMMU_DEVICE = ["-device", "intel-iommu,intremap=off,caching-mode=on"]
 # Pass-through by default, so that only vhost-vdpa pays for translation (each map is a message).
 IOMMU_APPEND = "intel_iommu=on iommu=pt"

@@ -8,7 +8,7 @@ import pytest
 
 from lab import cert, flows
 from lab.guest import Guest, GuestError
-from lab.net import Netns, Reflector
+from lab.net import Netns
 from lab.nic import Nic
 from lab.say import BrokenEnvironment
 
@@ -49,7 +49,7 @@ def test_vdpa_sim_can_be_certified(software, vqcert):
     """Whatever the verdicts on it are: the suite has some, and breaks nothing."""
     node = flows.vdpa_sim(software)
     report = cert.run_in_guest(software, "guest-vdpa-sim", f"vhost-vdpa:{node}", peer="none",
-                               select=["features", "status"])
+                               select=["features", "status"], options=cert.SLOW)
     assert report.totals()["pass"]
     assert not [c for c in report.checks if c["verdict"].lower() == "broken"]
 
@@ -100,18 +100,21 @@ def test_virtio_net_pings_and_runs_iperf3(virtio_net_guest):
 
 
 def test_ifcvf_is_certified_in_the_guest_and_carries_iperf3(vqnic, vqcert):
-    with Netns() as netns, Nic("ifcvf", f"tap:{netns.tap()}", netns.name) as nic:
-        with Guest([*flows.IOMMU_DEVICE, *nic.device(addr=f"{flows.SLOT:x}")],
-                   append=flows.IOMMU_APPEND, machine=flows.IOMMU_MACHINE) as guest:
+    with Netns() as netns, Nic("ifcvf") as looped, \
+            Nic("ifcvf", f"tap:{netns.tap()}", netns.name) as nic:
+        devices = [*looped.device(addr=f"{flows.SLOT:x}"),
+                   *nic.device(addr=f"{flows.SECOND_SLOT:x}")]
+        with Guest([*flows.IOMMU_DEVICE, *devices], append=flows.IOMMU_APPEND,
+                   machine=flows.IOMMU_MACHINE, cpus=flows.IFCVF_CPUS) as guest:
             node = flows.pci_parent(guest, flows.SLOT, "ifcvf", "vdpa0")
-            with Reflector(netns):
-                report = cert.run_in_guest(guest, "test-guest-ifcvf", f"vhost-vdpa:{node}",
-                                           peer="loopback")
+            report = cert.run_in_guest(guest, "test-guest-ifcvf", f"vhost-vdpa:{node}",
+                                       peer="loopback", options=cert.SLOW)
             assert report.ok, "\n".join(report.complaints())
             assert report.totals()["pass"]
-            interface = flows.to_virtio_vdpa(guest, "vdpa0")
-            flows.configure(guest, interface)
+            flows.pci_parent(guest, flows.SECOND_SLOT, "ifcvf", "vdpa1")
+            flows.configure(guest, flows.to_virtio_vdpa(guest, "vdpa1"))
             flows.ping(guest)
             for result in flows.iperf(guest, netns, 1):
                 assert result.gbps > 0.05
-        assert nic.running, f"vqnic did not survive its client:\n{nic.log}"
+        for one in (looped, nic):
+            assert one.running, f"vqnic did not survive its client:\n{one.log}"
