@@ -132,8 +132,8 @@ def _mmdebstrap(tree: Path, sources: Sequence[str]) -> None:
     proc.logged(
         # It mounts what the root needs while it works; in a namespace of its own none of that can
         # stay, whenever it is interrupted.
-        ["unshare", "--mount", "--", "mmdebstrap", "--variant=apt", "--components=main", "--mode=root",
-         "--skip=cleanup/apt/lists", "--dpkgopt=force-unsafe-io",
+        ["unshare", "--mount", "--", "mmdebstrap", "--variant=apt", "--components=main",
+         "--mode=root", "--skip=cleanup/apt/lists", "--dpkgopt=force-unsafe-io",
          "--aptopt=Acquire::Languages \"none\"", "--aptopt=APT::Install-Recommends \"false\"",
          *options, *hooks, SUITE, tree, *sources],
         "mmdebstrap", 600, "making the Debian root")
