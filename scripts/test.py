@@ -179,7 +179,7 @@ def plan(full: bool) -> Dict[str, Callable[[], Tally]]:
     jobs["unit"] = unit
     if cert.can("prove"):
         jobs["prove"] = prove
-    seeds = range(1, 101 if full else 9)
+    seeds = range(1, 101 if full else 5)
     for profile in PROFILES:
         for fabric in FABRICS:
             address = f"sim:{profile}" + (f",{fabric}" if fabric else "")
