@@ -205,6 +205,15 @@ static int take_in(struct loop *loop, uint64_t wake_ns)
 	return work;
 }
 
+/* Nobody can come any more: every server had one client that it was started with. */
+static bool over(const struct loop *loop)
+{
+	for (const struct member *m = loop->members; m; m = m->next)
+		if (!m->server || !vfio_user_over(m->server))
+			return false;
+	return true;
+}
+
 static uint64_t wall_ps(const struct member *member)
 {
 	return (now_ns() - member->start_ns) * 1000;
@@ -247,7 +256,7 @@ int loop_run(struct loop *loop)
 	uint64_t wake_ns = UINT64_MAX;
 	bool sleepless = true;
 
-	while (!loop->stop) {
+	while (!loop->stop && !over(loop)) {
 		int work = take_in(loop, sleepless ? 0 : wake_ns);
 
 		if (work < 0)

@@ -32,7 +32,8 @@ int loop_add(struct loop *loop, struct vqnic *nic, struct vfio_user_server *serv
 /** loop_on_usr1() - call @fn at SIGUSR1, between two rounds */
 void loop_on_usr1(struct loop *loop, void (*fn)(void *ctx), void *ctx);
 
-/** loop_run() - Return: 0 after a signal; negative errno if waiting fails */
+/** loop_run() - Return: 0 after a signal, or when no server can have a client any more; negative
+ * errno if waiting fails */
 int loop_run(struct loop *loop);
 
 #endif

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <jansson.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -90,6 +91,7 @@ __attribute__((format(printf, 1, 2))) static char *keep(const char *format, ...)
 /* A NIC to be, and then one that runs. */
 struct unit {
 	const char *profile, *socket, *wire;
+	int fd; /* given instead of a path; -1: not */
 	struct words overrides, defects;
 	uint64_t seed;
 	struct vqnic *nic;
@@ -113,17 +115,20 @@ enum {
 	OPT_SEED,
 	OPT_FABRIC,
 	OPT_COUNTERS,
+	OPT_FD,
 };
 
-static uint64_t parse_seed(const char *text, struct argp_state *state)
+static uint64_t parse_number(const char *text, uint64_t most, const char *what,
+			     struct argp_state *state)
 {
-	char *end;
 	unsigned long long v;
+	char *end;
 
 	errno = 0;
 	v = strtoull(text, &end, 0);
-	if (errno || end == text || *end || *text == '-')
-		argp_error(state, "the seed is a number of 64 bits, not '%s'", text);
+	if (errno || end == text || *end || strchr(text, '-') || v > most)
+		argp_error(state, "the %s is a number of at most %llu, not '%s'", what,
+			   (unsigned long long)most, text);
 	return v;
 }
 
@@ -159,7 +164,7 @@ static void parse_nic(struct unit *unit, const char *spec, struct argp_state *st
 		else if (!strncmp(key, "fabric=", 7))
 			add_word(&unit->overrides, keep("fabric.fabric=%s", key + 7));
 		else if (!strncmp(key, "seed=", 5))
-			unit->seed = strtoull(key + 5, NULL, 0);
+			unit->seed = parse_number(key + 5, UINT64_MAX, "seed", state);
 		else
 			add_word(&unit->overrides, key);
 		at = next;
@@ -182,7 +187,7 @@ static struct unit *add_unit(struct run_args *args)
 		exit(EXIT_FAILURE);
 	}
 	args->unit = more;
-	args->unit[args->units] = (struct unit){0};
+	args->unit[args->units] = (struct unit){.fd = -1};
 	return &args->unit[args->units++];
 }
 
@@ -193,6 +198,9 @@ static error_t parse_run(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case OPT_VFIO_USER:
 		args->single.socket = arg;
+		return 0;
+	case OPT_FD:
+		args->single.fd = (int)parse_number(arg, INT_MAX, "descriptor", state);
 		return 0;
 	case OPT_WIRE:
 		args->single.wire = arg;
@@ -210,7 +218,7 @@ static error_t parse_run(int key, char *arg, struct argp_state *state)
 		add_word(&args->single.overrides, arg);
 		return 0;
 	case OPT_SEED:
-		args->single.seed = parse_seed(arg, state);
+		args->single.seed = parse_number(arg, UINT64_MAX, "seed", state);
 		args->seeded = true;
 		return 0;
 	case OPT_FABRIC:
@@ -228,6 +236,10 @@ static error_t parse_run(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!args->single.profile && !args->units)
 			argp_error(state, "a PROFILE is missing; `vqnic profiles` lists them");
+		if (args->single.socket && args->single.fd >= 0)
+			argp_error(state, "either --vfio-user SOCKET or --fd FDNUM, not both");
+		if (args->single.fd >= 0)
+			args->single.socket = keep("descriptor %d", args->single.fd);
 		if (args->single.profile && !args->single.socket)
 			argp_error(state, "say where to listen: --vfio-user SOCKET");
 		if (!args->single.profile && (args->single.socket || args->single.wire))
@@ -242,6 +254,8 @@ static error_t parse_run(int key, char *arg, struct argp_state *state)
 
 static const struct argp_option run_options[] = {
 	{"vfio-user", OPT_VFIO_USER, "SOCKET", 0, "listen there; QEMU's vfio-user-pci connects", 0},
+	{"socket-path", 0, NULL, OPTION_ALIAS, NULL, 0},
+	{"fd", OPT_FD, "FDNUM", 0, "serve this socket, which listens or is connected, instead", 0},
 	{"wire", OPT_WIRE, "WIRE", 0,
 	 "the other side of the MAC: tap:NAME, loopback, stream:SOCKET, wire:NAME, "
 	 "pcap:FILE,WIRE or none (default)",
@@ -290,7 +304,10 @@ static int start_unit(struct unit *unit, struct loop *loop)
 	if (ret)
 		return fail_with(ret, &err);
 	server.nic = unit->nic;
-	ret = vfio_user_listen(&server, &unit->server, &err);
+	if (unit->fd >= 0)
+		ret = vfio_user_adopt(&server, unit->fd, &unit->server, &err);
+	else
+		ret = vfio_user_listen(&server, &unit->server, &err);
 	if (!ret)
 		ret = loop_add(loop, unit->nic, unit->server);
 	return ret ? fail_with(ret, &err) : 0;
@@ -351,7 +368,7 @@ static int run(int argc, char **argv)
 		NULL,
 		NULL,
 		NULL};
-	struct run_args args = {0};
+	struct run_args args = {.single.fd = -1};
 	struct loop *loop = NULL;
 	int status = 0, ret;
 
@@ -361,6 +378,7 @@ static int run(int argc, char **argv)
 
 		unit->profile = args.single.profile;
 		unit->socket = args.single.socket;
+		unit->fd = args.single.fd;
 		unit->wire = args.single.wire;
 	}
 	signal(SIGPIPE, SIG_IGN);
@@ -405,6 +423,25 @@ static int run(int argc, char **argv)
 	free(args.single.overrides.word);
 	free(args.single.defects.word);
 	free(args.unit);
+	return status;
+}
+
+/* vqnic --socket-path=PATH or --fd=FDNUM is `vqnic run virtio-net` with it. */
+static int run_by_convention(int argc, char **argv)
+{
+	char name[] = "vqnic", profile[] = "virtio-net";
+	char **more = calloc((size_t)argc + 2, sizeof(*more));
+	int status;
+
+	if (!more) {
+		complain("out of memory");
+		return EXIT_FAILURE;
+	}
+	more[0] = name;
+	more[1] = profile;
+	memcpy(more + 2, argv + 1, (size_t)argc * sizeof(*argv));
+	status = run(argc + 1, more);
+	free(more);
 	return status;
 }
 
@@ -619,6 +656,12 @@ int main(int argc, char **argv)
 		print_version(stdout, NULL);
 		return 0;
 	}
+	/*
+	 * The vfio-user specification's conventions for programs: started with a socket and nothing
+	 * else. A profile there has to be.
+	 */
+	if (!strncmp(argv[1], "--socket-path", 13) || !strncmp(argv[1], "--fd", 4))
+		return run_by_convention(argc, argv);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(argv[1], commands[i].name))
 			continue;

@@ -287,6 +287,66 @@ static void counts(void **state)
 	assert_non_null(strstr(p->text, "doorbells=0"));
 }
 
+/* As the specification's conventions for programs have it. */
+static void conventions(void **state)
+{
+	struct place *p = *state;
+	char option[128];
+	int fd[2];
+	struct {
+		struct vu_header header;
+		struct vu_version version;
+	} msg = {{1, VU_VERSION, sizeof(msg), 0, 0}, {0, 0}};
+
+	snprintf(option, sizeof(option), "--socket-path=%s", p->one);
+	START(p, option);
+	assert_true(read_until(p, "listening on"));
+	close(greet(p->one));
+	assert_int_equal(stop(p, SIGTERM), 0);
+
+	/* A connected socket: it ends with its client. */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	fcntl(fd[0], F_SETFD, FD_CLOEXEC);
+	snprintf(option, sizeof(option), "--fd=%d", fd[1]);
+	START(p, option);
+	close(fd[1]);
+	assert_true(read_until(p, "listening on"));
+	assert_int_equal(send(fd[0], &msg, sizeof(msg), 0), sizeof(msg));
+	assert_int_equal(recv(fd[0], &msg, sizeof(msg), MSG_WAITALL), sizeof(msg));
+	assert_int_equal(msg.header.flags, VU_TYPE_REPLY);
+	close(fd[0]);
+	assert_int_equal(finish(p), 0);
+
+	assert_int_equal(RUN(p, "--fd=1"), 3);
+	assert_non_null(strstr(p->text, "no socket"));
+	assert_int_equal(RUN(p, "--fd=one"), 2);
+	assert_int_equal(RUN(p, "--fd=1", "--socket-path=x"), 2);
+}
+
+static void listening_socket_of_somebody_else(void **state)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct place *p = *state;
+	char option[32];
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	strcpy(addr.sun_path, p->one);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	snprintf(option, sizeof(option), "--fd=%d", fd);
+	START(p, "run", "ifcvf", option);
+	assert_int_equal(finish(p), 3); /* it does not listen yet */
+	assert_int_equal(listen(fd, 4), 0);
+	START(p, "run", "ifcvf", option);
+	assert_true(read_until(p, "listening on"));
+	close(greet(p->one));
+	close(greet(p->one));
+	assert_int_equal(stop(p, SIGTERM), 0);
+	/* It is not vqnic's to remove. */
+	assert_true(exists(p->one));
+	unlink(p->one);
+	close(fd);
+}
+
 static void several_in_one_process(void **state)
 {
 	struct place *p = *state;
@@ -351,6 +411,8 @@ int main(int argc, char **argv)
 		T(ends_at_a_signal),
 		T(serves_client_after_client),
 		T(counts),
+		T(conventions),
+		T(listening_socket_of_somebody_else),
 		T(several_in_one_process),
 		T(second_of_two_fails),
 		T(socket_of_the_dead_and_of_the_living),

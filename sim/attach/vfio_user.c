@@ -150,18 +150,11 @@ static void want_client(struct vfio_user_server *server, bool want)
 	epoll_ctl(server->epfd, EPOLL_CTL_MOD, server->listen_fd, &ev);
 }
 
-int vfio_user_listen(const struct vfio_user_config *cfg, struct vfio_user_server **out,
-		     struct vqnic_error *err)
+static int create(const struct vfio_user_config *cfg, struct vfio_user_server **out,
+		  struct vqnic_error *err)
 {
-	struct epoll_event ev = {.events = EPOLLIN};
-	struct vfio_user_server *server;
-	int ret;
+	struct vfio_user_server *server = calloc(1, sizeof(*server));
 
-	if (!cfg->path[0] || strlen(cfg->path) >= sizeof(server->addr.sun_path))
-		return fail(err, -ENAMETOOLONG,
-			    "%s: a path of a socket has 1 to %zu bytes; choose another one",
-			    cfg->path, sizeof(server->addr.sun_path) - 1);
-	server = calloc(1, sizeof(*server));
 	if (!server)
 		return fail(err, -ENOMEM, "%s: out of memory", cfg->path);
 	*server = (struct vfio_user_server){.nic = cfg->nic,
@@ -170,18 +163,96 @@ int vfio_user_listen(const struct vfio_user_config *cfg, struct vfio_user_server
 					    .say_ctx = cfg->say_ctx,
 					    .addr.sun_family = AF_UNIX,
 					    .listen_fd = -1,
-					    .epfd = -1,
-					    .spare_fd = -1};
-	memcpy(server->addr.sun_path, cfg->path, strlen(cfg->path));
-	ret = make_socket(server, err);
+					    .epfd = epoll_create1(EPOLL_CLOEXEC),
+					    .spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC)};
+	*out = server;
+	if (server->epfd >= 0 && server->spare_fd >= 0)
+		return 0;
+	return fail(err, -EMFILE,
+		    "%s: no descriptor left in this process; raise the limit (ulimit -n)",
+		    cfg->path);
+}
+
+static int watch_listener(struct vfio_user_server *server, const char *path,
+			  struct vqnic_error *err)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = server};
+
+	if (epoll_ctl(server->epfd, EPOLL_CTL_ADD, server->listen_fd, &ev))
+		return fail(err, -errno, "%s: epoll: %s", path, strerror(errno));
+	return 0;
+}
+
+int vfio_user_listen(const struct vfio_user_config *cfg, struct vfio_user_server **out,
+		     struct vqnic_error *err)
+{
+	struct vfio_user_server *server = NULL;
+	int ret;
+
+	if (!cfg->path[0] || strlen(cfg->path) >= sizeof(server->addr.sun_path))
+		return fail(err, -ENAMETOOLONG,
+			    "%s: a path of a socket has 1 to %zu bytes; choose another one",
+			    cfg->path, sizeof(server->addr.sun_path) - 1);
+	ret = create(cfg, &server, err);
 	if (!ret) {
-		server->epfd = epoll_create1(EPOLL_CLOEXEC);
-		server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-		ev.data.ptr = server;
-		if (server->epfd < 0 || server->spare_fd < 0 ||
-		    epoll_ctl(server->epfd, EPOLL_CTL_ADD, server->listen_fd, &ev))
-			ret = fail(err, -errno, "%s: no descriptor to be had: %s", cfg->path,
-				   strerror(errno));
+		memcpy(server->addr.sun_path, cfg->path, strlen(cfg->path));
+		ret = make_socket(server, err);
+	}
+	if (!ret)
+		ret = watch_listener(server, cfg->path, err);
+	if (ret) {
+		vfio_user_close(server);
+		return ret;
+	}
+	*out = server;
+	return 0;
+}
+
+static int check_socket(const char *name, int fd, bool *listening, struct vqnic_error *err)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(int), peer_len = sizeof(peer);
+	int type, accepts;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len))
+		return fail(err, -errno,
+			    "%s: descriptor %d is no socket (%s); pass one that is open", name, fd,
+			    strerror(errno));
+	len = sizeof(int);
+	if (type != SOCK_STREAM || getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &len))
+		return fail(err, -EINVAL,
+			    "%s: descriptor %d is no stream socket; vfio-user needs one", name, fd);
+	*listening = accepts;
+	if (!accepts && getpeername(fd, (struct sockaddr *)&peer, &peer_len))
+		return fail(err, -EINVAL,
+			    "%s: descriptor %d neither listens nor is connected; pass one that is",
+			    name, fd);
+	return 0;
+}
+
+int vfio_user_adopt(const struct vfio_user_config *cfg, int fd, struct vfio_user_server **out,
+		    struct vqnic_error *err)
+{
+	struct vfio_user_server *server = NULL;
+	bool listening;
+	int ret;
+
+	ret = check_socket(cfg->path, fd, &listening, err);
+	if (!ret)
+		ret = create(cfg, &server, err);
+	if (ret) {
+		close(fd);
+	} else if (listening) {
+		server->listen_fd = fd;
+		if (fcntl(fd, F_SETFL, O_NONBLOCK) || fcntl(fd, F_SETFD, FD_CLOEXEC))
+			ret = fail(err, -errno, "%s: %s", cfg->path, strerror(errno));
+		else
+			ret = watch_listener(server, cfg->path, err);
+	} else {
+		ret = vu_conn_create(server->nic, server->fn, fd, server->epfd, server->say,
+				     server->say_ctx, &server->conn);
+		if (ret)
+			fail(err, ret, "%s: %s", cfg->path, strerror(-ret));
 	}
 	if (ret) {
 		vfio_user_close(server);
@@ -189,6 +260,11 @@ int vfio_user_listen(const struct vfio_user_config *cfg, struct vfio_user_server
 	}
 	*out = server;
 	return 0;
+}
+
+bool vfio_user_over(const struct vfio_user_server *server)
+{
+	return server->listen_fd < 0 && !server->conn;
 }
 
 void vfio_user_close(struct vfio_user_server *server)
@@ -254,7 +330,7 @@ int vfio_user_poll(struct vfio_user_server *server, unsigned int budget)
 {
 	int done;
 
-	if (!server->conn)
+	if (!server->conn && server->listen_fd >= 0)
 		take_client(server);
 	if (!server->conn)
 		return 0;
@@ -263,6 +339,7 @@ int vfio_user_poll(struct vfio_user_server *server, unsigned int budget)
 		return done;
 	vu_conn_destroy(server->conn);
 	server->conn = NULL;
-	want_client(server, true);
+	if (server->listen_fd >= 0)
+		want_client(server, true);
 	return 1;
 }

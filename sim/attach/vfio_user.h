@@ -36,6 +36,21 @@ struct vfio_user_config {
 int vfio_user_listen(const struct vfio_user_config *cfg, struct vfio_user_server **server,
 		     struct vqnic_error *err);
 
+/**
+ * vfio_user_adopt() - serve a socket that somebody else has made
+ * @cfg: its path is only a name, for messages
+ * @fd:  a listening socket, or a connected one and with it the only client there will be; owned by
+ *       the server from here on, also on failure
+ *
+ * Return: as vfio_user_listen(); -EBADF no descriptor, -ENOTSOCK, -EINVAL no stream socket, or
+ * neither listening nor connected.
+ */
+int vfio_user_adopt(const struct vfio_user_config *cfg, int fd, struct vfio_user_server **server,
+		    struct vqnic_error *err);
+
+/** vfio_user_over() - the only client has gone, and no other can come */
+bool vfio_user_over(const struct vfio_user_server *server);
+
 /** vfio_user_close() - disconnect the client and remove the socket, if it is still ours */
 void vfio_user_close(struct vfio_user_server *server);
 
