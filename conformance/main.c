@@ -9,7 +9,8 @@
 #include "report/report.h"
 #include "status.h"
 
-static const struct command *const commands[] = {&command_list, &command_run, &command_prove};
+static const struct command *const commands[] = {&command_list, &command_run, &command_prove,
+						 &command_trace};
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
