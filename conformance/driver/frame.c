@@ -68,7 +68,11 @@ static unsigned int get16be(const uint8_t *at)
 static void ethernet(struct net *net, struct net_frame *f, unsigned int type)
 {
 	memset(&f->hdr, 0, sizeof(f->hdr));
-	memcpy(f->data, net->mac, 6);
+	/* without MAC the device can't know the driver's address, but may filter: to everybody */
+	if (net->features & VC_BIT(VC_NET_F_MAC))
+		memcpy(f->data, net->mac, 6);
+	else
+		memset(f->data, 0xff, 6);
 	memcpy(f->data + 6, peer_mac, 6);
 	put16be(f->data + 12, type);
 }

@@ -55,7 +55,8 @@ enum net_format { NET_SPLIT, NET_PACKED, NET_BEST };
  * @pairs:      queue pairs to set up and, if more than one, to switch on by MQ (skip if not
  * offered)
  * @size:       entries of the rings
- * @rx_size:    bytes of a receive buffer; 0: what the features ask for at least (1526 and up)
+ * @rx_size:    bytes of a receive buffer; 0: what the features ask for; without MRG_RXBUF never
+ * less than a whole frame needs
  * @rx_count:   buffers to post per receive queue; 0: 64 or what fits; NET_RX_NONE: none
  * @rx_split:   a receive buffer in two pieces, header apart
  * @base:       position that all rings start at; skips where the parent can't set it
@@ -172,7 +173,8 @@ void net_resume(struct net *net);
 #define NET_FLOW_OWN 64u
 
 /**
- * net_frame_make() - a frame of @len bytes (at least 60) for the device's MAC address, with flow,
+ * net_frame_make() - a frame of @len bytes (at least 60) for the device's MAC address (without the
+ * feature MAC: for everybody), with flow,
  * sequence number, random bytes and checksum; EtherType 0x88b5 (local experiments)
  *
  * Flows below NET_FLOW_OWN are io_submit()'s; io_wait() pays no heed to those from there on.

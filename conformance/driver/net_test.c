@@ -18,6 +18,7 @@ static void open_net(struct net *net, struct test *t, struct fake_parent *f)
 	net->t = t;
 	net->p = &f->p;
 	memcpy(net->mac, mac, 6);
+	net->features = VC_BIT(VC_NET_F_MAC);
 }
 
 static void test_header_length(void **state)

@@ -492,6 +492,9 @@ static void driver_name(struct vdpa *v, char *name, size_t size)
 	slash = strrchr(from, '/');
 	if (slash)
 		from = slash + 1;
+	/* software has no device to lie under */
+	if (!strcmp(from, "devices") || !strcmp(from, "virtual"))
+		return;
 	snprintf(name, size, "%.*s", (int)size - 1, from);
 }
 
