@@ -524,8 +524,10 @@ void net_rx_make(struct net *net, unsigned int pair)
 		size = 2048;
 	else if (!size && guest_gso(net))
 		size = VC_NET_RX_GSO;
-	/* VIRTIO 5.1.6.3.1: what can't be merged has to hold a whole frame */
-	if (!has(net, VC_NET_F_MRG_RXBUF) && size < net->hdr_len + FRAME_LONGEST)
+	/* VIRTIO 5.1.6.3.1: what can't be merged has to hold a whole frame; unless it is not wanted
+	 */
+	if (!has(net, VC_NET_F_MRG_RXBUF) && size < net->hdr_len + FRAME_LONGEST &&
+	    !(size && net->opts.unwant & VC_BIT(VC_NET_F_MRG_RXBUF)))
 		size = net->hdr_len + FRAME_LONGEST;
 	if (!count)
 		count = RX_DEFAULT;

@@ -55,8 +55,8 @@ enum net_format { NET_SPLIT, NET_PACKED, NET_BEST };
  * @pairs:      queue pairs to set up and, if more than one, to switch on by MQ (skip if not
  * offered)
  * @size:       entries of the rings
- * @rx_size:    bytes of a receive buffer; 0: what the features ask for; without MRG_RXBUF never
- * less than a whole frame needs
+ * @rx_size:    bytes of a receive buffer; 0: what the features ask for. Where MRG_RXBUF is not
+ *              offered never less than a whole frame needs; where @unwant has it, as you say
  * @rx_count:   buffers to post per receive queue; 0: 64 or what fits; NET_RX_NONE: none
  * @rx_split:   a receive buffer in two pieces, header apart
  * @base:       position that all rings start at; skips where the parent can't set it
