@@ -62,7 +62,7 @@ CHECK(config, size_covers_features,
 
 CHECK(config, fields_in_range,
       .requirements =
-	      "VIO-NETC-001 VIO-NETC-002 VIO-NETC-010 VIO-NETC-011 VIO-NETC-027 VIO-CFG-006 "
+	      "VIO-NETC-001 VIO-NETC-002 VIO-NETC-007 VIO-NETC-008 VIO-NETC-010 VIO-NETC-011 VIO-NETC-027 VIO-CFG-006 "
 	      "VIO-NETF-010 OPS-GEN-004",
       .summary = "mac, pairs, mtu, speed and duplex hold what they may hold")
 {
@@ -90,6 +90,13 @@ CHECK(config, fields_in_range,
 			 "queues; %s has %u",
 			 pairs, 2 * pairs + 1, p->info.kind, queues);
 	}
+	if (offers(t, VC_NET_F_RSS) || offers(t, VC_NET_F_HASH_REPORT))
+		t_expect(t, c.rss_max_key_size >= 40,
+			 "rss_max_key_size must be at least 40, it is %u", c.rss_max_key_size);
+	if (offers(t, VC_NET_F_RSS))
+		t_expect(t, le16toh(c.rss_max_indirection_table_length) >= 128,
+			 "rss_max_indirection_table_length must be at least 128, it is %u",
+			 le16toh(c.rss_max_indirection_table_length));
 	if (offers(t, VC_NET_F_MTU)) {
 		t_expect(t, le16toh(c.mtu) >= 68, "mtu must be at least 68, it is %u",
 			 le16toh(c.mtu));

@@ -9,6 +9,8 @@
  */
 #include "pci_regs.h"
 
+#define PCI_EXT_CAP_SR_IOV 0x10u
+
 #define QUEUES_SOME 64u /* of so many at most each one is looked at */
 
 static unsigned int num_queues(const struct pci_map *m)
@@ -169,6 +171,33 @@ CHECK(pci, queue_sizes, .requirements = "VIO-PCI-045 VIO-PCI-058 IFC-VQ-011 IFC-
 			"after a reset queue_size of queue %u must show the largest size %u again, "
 			"it reads %u",
 			q, size[q], queue_get(&m, q, VC_COMMON_Q_SIZE, 2));
+}
+
+CHECK(pci, sr_iov_needs_capability, .requirements = "VIO-RSVF-021 VIO-RSVF-020",
+      .summary = "VIRTIO_F_SR_IOV is offered only by a function that has the PCI capability",
+      .needs = CAP_PCI)
+{
+	const struct pci_map m = pci_map(t);
+	const bool offered = t_has_feature(t, VC_F_SR_IOV);
+	uint64_t size = 0;
+	uint32_t at = 0x100;
+	bool found = false;
+
+	if (m.a->region_size(m.a->ctx, PCI_REGION_CONFIG, &size))
+		size = 256;
+	/* extended capabilities: id, version, next; 0 or all ones where there is none */
+	for (unsigned int i = 0; i < 64 && at >= 0x100 && at + 4 <= size; i++) {
+		const uint32_t head = cfg_get(&m, at, 4);
+
+		if (!head || head == UINT32_MAX)
+			break;
+		found = found || (head & 0xffff) == PCI_EXT_CAP_SR_IOV;
+		at = head >> 20;
+	}
+	t_expect(t, !offered || found,
+		 "VIRTIO_F_SR_IOV must not be offered without an SR-IOV capability");
+	t_note(t, "SR-IOV capability %spresent, feature %soffered", found ? "" : "not ",
+	       offered ? "" : "not ");
 }
 
 CHECK(pci, no_such_queue, .requirements = "VIO-PCI-044 IFC-VQ-013",

@@ -10,6 +10,7 @@
  */
 #include "support.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -406,6 +408,64 @@ CHECK(vdpa, call_can_be_exchanged,
 	io_run(net, 16, NULL);
 }
 
+CHECK(vdpa, doorbell_page, .requirements = "VDPA-VQ-024 VDPA-VQ-025 VDPA-VQ-026 OPS-VQ-023",
+      .summary = "a doorbell that can be mapped is one shared page, and writing it kicks the queue",
+      .needs = CAP_VDPA_FD | CAP_TRAFFIC)
+{
+	struct net *net = net_up(t, NULL);
+	const int fd = net->p->ops->vdpa_fd(net->p);
+	const off_t at = vring_queue(net->tx[0]) * (off_t)DMA_PAGE;
+	const struct {
+		size_t size;
+		int prot, flags;
+		const char *what;
+	} bad[] = {
+		{2 * DMA_PAGE, PROT_WRITE, MAP_SHARED, "of two pages"},
+		{DMA_PAGE, PROT_WRITE, MAP_PRIVATE, "that is private"},
+		{DMA_PAGE, PROT_READ, MAP_SHARED, "for reading"},
+	};
+	volatile uint16_t *bell;
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		void *p = mmap(NULL, bad[i].size, bad[i].prot, bad[i].flags, fd, at);
+
+		t_expect(t, p == MAP_FAILED && errno == EINVAL,
+			 "a map of the doorbell %s must fail with EINVAL, it %s", bad[i].what,
+			 p == MAP_FAILED ? strerrorname_np(errno) : "succeeded");
+	}
+	bell = mmap(NULL, DMA_PAGE, PROT_WRITE, MAP_SHARED, fd, at);
+	if (bell == MAP_FAILED)
+		t_skip(t, SKIP_INTERFACE, "the parent has no doorbell that can be mapped");
+	for (uint32_t i = 0; i < 8; i++) {
+		hand_send(net, 0, HAND_FLOW, i, NET_SEND_NO_KICK);
+		*bell = htole16((uint16_t)vring_queue(net->tx[0]));
+		hand_wire(net, HAND_FLOW, i, 1);
+		net_drain(net);
+	}
+}
+
+CHECK(vdpa, enabled_after_driver_ok, .requirements = "VDPA-BE-008 VDPA-STAT-006",
+      .summary = "where it is offered, a queue enabled after DRIVER_OK works",
+      .needs = CAP_VDPA_FD | CAP_TRAFFIC)
+{
+	struct net *net;
+
+	if (!(backend_features(t) & VC_BIT(VC_VHOST_BACKEND_F_ENABLE_AFTER_DRIVER_OK)))
+		t_skip(t, SKIP_FEATURE, "ENABLE_AFTER_DRIVER_OK is not offered");
+	net = net_up(t, &(struct net_options){.last = NET_QUEUES});
+	net_post(net, 0, UINT32_MAX, false);
+	add_status(t, VC_STATUS_DRIVER_OK);
+	t_step(t, "DRIVER_OK was set, now enable the queues");
+	for (unsigned int q = 0; q < 2; q++) {
+		t_ok(t, parent_set_vq_ready(net->p, q, true));
+		vring_kick_now(net_ring(net, q));
+	}
+	for (uint32_t i = 0; i < 8; i++)
+		hand_send(net, 0, HAND_FLOW, i, 0);
+	hand_wire(net, HAND_FLOW, 0, 8);
+	net_drain(net);
+}
+
 CHECK(vdpa, groups, .requirements = "VDPA-GRP-001 VDPA-GRP-002 VDPA-GRP-003 VDPA-GRP-005",
       .summary = "groups and address spaces are counted, each queue has one, bad numbers fail",
       .needs = CAP_VDPA_FD)
@@ -532,7 +592,7 @@ CHECK(vdpa, maps_refused, .requirements = "VDPA-TLB-004 VDPA-TLB-005 VDPA-TLB-00
 	io_run(net, 8, NULL);
 }
 
-CHECK(vdpa, messages_refused, .requirements = "VDPA-TLB-007 VDPA-TLB-012",
+CHECK(vdpa, messages_refused, .requirements = "VDPA-TLB-007 VDPA-TLB-012 VDPA-TLB-013",
       .summary = "IOTLB messages of unknown type, too short or for no address space fail",
       .needs = CAP_VDPA_FD)
 {
@@ -549,6 +609,8 @@ CHECK(vdpa, messages_refused, .requirements = "VDPA-TLB-007 VDPA-TLB-012",
 		.perm = VC_VHOST_ACCESS_RW,
 		.type = VC_VHOST_IOTLB_UPDATE,
 	};
+	t_expect(t, unmap(t, 0x7000000, DMA_PAGE) < 0,
+		 "an INVALIDATE in an address space that nothing was ever mapped in must fail");
 	n = write(p->ops->vdpa_fd(p), &m, 6);
 	t_expect(t, n < 0, "a message of 6 bytes must fail, %zd were taken", n);
 	m.type = 77;
@@ -562,6 +624,89 @@ CHECK(vdpa, messages_refused, .requirements = "VDPA-TLB-007 VDPA-TLB-012",
 		 message(t, spaces, VC_VHOST_IOTLB_UPDATE, 0x7000000, DMA_PAGE, mem,
 			 VC_VHOST_ACCESS_RW) < 0,
 		 "there are %u address spaces, a map in number %u must fail", spaces, spaces);
+}
+
+CHECK(vdpa, asid_needs_acknowledgement, .requirements = "VDPA-BE-013",
+      .summary = "without IOTLB_ASID acknowledged the address space of a message does not count",
+      .needs = CAP_VDPA_FD | CAP_TRAFFIC)
+{
+	uint64_t all = backend_features(t), few = VC_BIT(VC_VHOST_BACKEND_F_IOTLB_MSG_V2);
+	struct net *net = net_up(t, NULL);
+	const uint64_t iova = dma_unmapped_iova(net->dma, DMA_PAGE);
+	uint8_t *mem = pages(t, 1);
+
+	t_ok(t, call(t, VC_VHOST_SET_BACKEND_FEATURES, &few));
+	t_ok(t, message(t, 12345, VC_VHOST_IOTLB_UPDATE, iova, DMA_PAGE, mem, VC_VHOST_ACCESS_RW));
+	send_from(net, iova, mem, 0);
+	t_ok(t, message(t, 54321, VC_VHOST_IOTLB_INVALIDATE, iova, DMA_PAGE, NULL, 0));
+	t_ok(t, call(t, VC_VHOST_SET_BACKEND_FEATURES, &all));
+	io_run(net, 8, NULL);
+}
+
+CHECK(vdpa, locked_memory_limit, .requirements = "VDPA-TLB-015",
+      .summary = "a map beyond the limit of locked memory fails and leaves nothing behind",
+      .needs = CAP_VDPA_FD | CAP_TRAFFIC)
+{
+	struct net *net = net_up(t, NULL);
+	const uint64_t iova = dma_unmapped_iova(net->dma, 4096 * DMA_PAGE);
+	uint8_t *mem = pages(t, 4096);
+	struct rlimit was, tight;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &was))
+		t_broken(t, "the limit of locked memory can't be read");
+	/* more than the arena has by now, less than is asked for */
+	tight = (struct rlimit){.rlim_cur = 12 << 20, .rlim_max = was.rlim_max};
+	if (setrlimit(RLIMIT_MEMLOCK, &tight))
+		t_broken(t, "the limit of locked memory can't be set");
+	if (!map(t, iova, 4096 * (uint64_t)DMA_PAGE, mem)) {
+		unmap(t, iova, 4096 * (uint64_t)DMA_PAGE);
+		t_skip(t, SKIP_INTERFACE, "this parent does not pin memory");
+	}
+	t_step(t, "a map of 16 MiB failed; now each of its ends, a page");
+	t_ok(t, map(t, iova, DMA_PAGE, mem));
+	t_ok(t, map(t, iova + 4095 * (uint64_t)DMA_PAGE, DMA_PAGE, mem + DMA_PAGE));
+	send_from(net, iova, mem, 0);
+	send_from(net, iova + 4095 * (uint64_t)DMA_PAGE, mem + DMA_PAGE, 1);
+	setrlimit(RLIMIT_MEMLOCK, &was);
+	t_ok(t, unmap(t, iova, 4096 * (uint64_t)DMA_PAGE));
+	io_run(net, 8, NULL);
+}
+
+CHECK(vdpa, close_resets, .requirements = "VDPA-OWN-005 VDPA-OWN-006 VDPA-TLB-016",
+      .summary = "closing the device resets it and takes all maps away; opened again it works",
+      .needs = CAP_VDPA_FD | CAP_TRAFFIC)
+{
+	struct parent *p = t_parent(t);
+	const char *path = strchr(p->info.address, ':');
+	const int fd = p->ops->vdpa_fd(p);
+	struct dma_options fixed = {.layout = DMA_LINEAR};
+	uint64_t backend = backend_features(t);
+	struct dma_snapshot *snap;
+	struct net *net;
+	int again;
+
+	net = net_up(t, &(struct net_options){.dma = &fixed});
+	io_run(net, 16, NULL);
+	for (uint32_t i = 0; i < 16; i++)
+		hand_send(net, 0, HAND_FLOW, i, 0);
+	t_step(t, "close it in the middle of traffic, open it again");
+	close(fd);
+	snap = dma_snapshot(net->dma, NULL);
+	again = open(path ? path + 1 : "", O_RDWR | O_CLOEXEC);
+	t_expect(t, again >= 0, "a device that was closed must open again, it fails with %s",
+		 strerrorname_np(errno));
+	/* under the number that the parent knows */
+	if (again != fd && (dup2(again, fd) < 0 || close(again)))
+		t_broken(t, "a descriptor can't be moved");
+	t_ok(t, call(t, VC_VHOST_SET_OWNER, NULL));
+	t_expect_eq(t, get_status(t), 0, "status of a device that was just opened");
+	t_ok(t, call(t, VC_VHOST_SET_BACKEND_FEATURES, &backend));
+	t_expect(t, !dma_changed(snap, NULL, 0),
+		 "after the device was closed no memory may be written, some was");
+	dma_snapshot_free(snap);
+	t_step(t, "the same IOVAs can be mapped again");
+	net = net_up(t, &(struct net_options){.dma = &fixed});
+	io_run(net, 16, NULL);
 }
 
 CHECK(vdpa, invalidate_takes_range, .requirements = "VDPA-TLB-017 VDPA-TLB-003 VDPA-TLB-018",

@@ -227,6 +227,8 @@ uint64_t vdev_device_features(const struct virtio_dev *dev)
 		offer |= VN_BIT(VN_F_IN_ORDER);
 	if (defect_on(dev->env.defects, DEFECT_OFFERS_RESERVED))
 		offer |= VN_BIT(44);
+	if (defect_on(dev->env.defects, DEFECT_OFFERS_SR_IOV))
+		offer |= VN_BIT(37);
 	if (defect_on(dev->env.defects, DEFECT_OFFERS_NO_VERSION_1))
 		offer &= ~VN_BIT(VN_F_VERSION_1);
 	if (defect_on(dev->env.defects, DEFECT_OFFERS_WITHOUT_PREREQUISITE))
