@@ -21,7 +21,7 @@ struct packet {
 	uint32_t n;
 	uint64_t room;
 	uint8_t state;
-	bool issued; /* an access of it is under way */
+	bool issued;	     /* an access of it is under way */
 	struct fab_sg *late; /* a seeded defect's memory */
 	unsigned int late_n;
 };
