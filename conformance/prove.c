@@ -6,64 +6,50 @@
 #include <string.h>
 
 #include "engine.h"
+#include "requirements/catalogue.h"
 #include "run.h"
 #include "text.h"
 
 bool check_names(const struct check *check, const char *requirements)
 {
-	const char *at = requirements;
-
-	while (*at) {
-		size_t len = strcspn(at, " ");
-		const char *in = check->requirements;
-
-		while (len && *in) {
-			size_t n = strcspn(in, " ");
-
-			if (n == len && !strncmp(in, at, n))
-				return true;
-			in += n + strspn(in + n, " ");
-		}
-		at += len + strspn(at + len, " ");
-	}
-	return false;
+	return catalogue_lists_meet(check->requirements, requirements);
 }
 
-/* ---- A list of tries: one check on one stand with one defect ----------------------------------
- */
+/* ---- Trials: one check on one stand with one defect ---- */
 
 enum phase { CLEAN, NAMED, OTHERS, IDLE, MATRIX };
 
-struct
-try {
+struct trial {
 	size_t defect, check, stand;
+	bool started;
 };
 
-struct tries {
-	struct try *v;
+struct trials {
+	struct trial *v;
 	size_t n, cap;
 };
 
 struct prover {
 	struct proof *proof;
 	enum phase phase;
-	struct tries tries;
+	struct trials trials;
 	size_t next, ended;
+	bool *busy; /* per defect, or per check in the phase IDLE: a trial of it runs */
 	void (*tick)(void *ctx, const char *what, size_t done, size_t all);
 	void *ctx;
 };
 
 #define NO_DEFECT SIZE_MAX
 
-static void add(struct tries *tries, size_t defect, size_t check, size_t stand)
+static void add(struct trials *trials, size_t defect, size_t check, size_t stand)
 {
-	if (tries->n == tries->cap) {
-		tries->cap = tries->cap ? 2 * tries->cap : 1024;
-		tries->v = realloc(tries->v, tries->cap * sizeof(*tries->v));
-		if (!tries->v)
+	if (trials->n == trials->cap) {
+		trials->cap = trials->cap ? 2 * trials->cap : 1024;
+		trials->v = realloc(trials->v, trials->cap * sizeof(*trials->v));
+		if (!trials->v)
 			sentence_die(3, "out of memory");
 	}
-	tries->v[tries->n++] = (struct try){defect, check, stand};
+	trials->v[trials->n++] = (struct trial){defect, check, stand, false};
 }
 
 static bool applies(const struct proof *proof, size_t check, size_t stand)
@@ -82,7 +68,7 @@ static bool shows(const struct parent_defect *defect, const struct stand *stand)
 	       !strcmp(defect->personality, stand->probe.info.driver);
 }
 
-/* Every try of @defect with checks that name its requirements (or those that don't). */
+/* Every trial of @defect with checks that name its requirements (or those that don't). */
 static void add_defect(struct prover *p, size_t defect, bool named)
 {
 	struct proof *proof = p->proof;
@@ -92,7 +78,7 @@ static void add_defect(struct prover *p, size_t defect, bool named)
 		for (size_t c = 0; shows(d, &proof->stands[s]) && c < proof->checks.n; c++)
 			if (check_names(proof->checks.v[c], d->requirements) == named &&
 			    applies(proof, c, s))
-				add(&p->tries, defect, c, s);
+				add(&p->trials, defect, c, s);
 }
 
 /* A check that has killed nothing: defects that it names first, then those of its area, then all.
@@ -111,13 +97,13 @@ static void add_idle(struct prover *p, size_t check)
 
 			for (size_t s = 0; turn == round && s < proof->stands_n; s++)
 				if (shows(defect, &proof->stands[s]) && applies(proof, check, s))
-					add(&p->tries, d, check, s);
+					add(&p->trials, d, check, s);
 		}
 	}
 }
 
-/* Is a try still of use, after what was found meanwhile? */
-static bool of_use(const struct prover *p, const struct try *t)
+/* Is a trial still of use, after what was found meanwhile? */
+static bool of_use(const struct prover *p, const struct trial *t)
 {
 	const struct proof *proof = p->proof;
 
@@ -133,18 +119,49 @@ static bool of_use(const struct prover *p, const struct try *t)
 	}
 }
 
+/*
+ * Tries of one defect (of one check, where checks look for a defect) run one after the other, so
+ * that which of them kills it first does not depend on how quick each is; NULL where that doesn't
+ * matter.
+ */
+static bool *turn_of(struct prover *p, const struct trial *t)
+{
+	if (p->phase == CLEAN || p->phase == MATRIX)
+		return NULL;
+	return &p->busy[p->phase == IDLE ? t->check : t->defect];
+}
+
+static struct trial *next_trial(struct prover *p)
+{
+	struct trials *trials = &p->trials;
+
+	while (p->next < trials->n &&
+	       (trials->v[p->next].started || !of_use(p, &trials->v[p->next]))) {
+		p->ended += !trials->v[p->next].started;
+		trials->v[p->next++].started = true;
+	}
+	for (size_t i = p->next; i < trials->n; i++) {
+		struct trial *t = &trials->v[i];
+		bool *busy = turn_of(p, t);
+
+		if (t->started || (busy && *busy) || !of_use(p, t))
+			continue;
+		t->started = true;
+		if (busy)
+			*busy = true;
+		return t;
+	}
+	return NULL;
+}
+
 static bool next(void *ctx, struct job *job)
 {
 	struct prover *p = ctx;
 	struct proof *proof = p->proof;
+	struct trial *t = next_trial(p);
 
-	while (p->next < p->tries.n && !of_use(p, &p->tries.v[p->next])) {
-		p->next++;
-		p->ended++;
-	}
-	if (p->next == p->tries.n)
+	if (!t)
 		return false;
-	const struct try *t = &p->tries.v[p->next];
 	const struct stand *stand = &proof->stands[t->stand];
 	const struct check *check = proof->checks.v[t->check];
 
@@ -156,14 +173,13 @@ static bool next(void *ctx, struct job *job)
 			 .seed = proof->seed},
 		.timeout_ms = run_timeout(check, proof->timeout_ms),
 		.parent = &stand->probe,
-		.ctx = (void *)(uintptr_t)p->next,
+		.ctx = t,
 	};
-	p->next++;
 	proof->runs++;
 	return true;
 }
 
-static void complain(struct proof *proof, const struct try *t, const struct result *result)
+static void complain(struct proof *proof, const struct trial *t, const struct result *result)
 {
 	size_t n = proof->complaints_n++;
 
@@ -175,7 +191,7 @@ static void complain(struct proof *proof, const struct try *t, const struct resu
 							  result->diagnosis)};
 }
 
-static void killed(struct proof *proof, const struct try *t)
+static void killed(struct proof *proof, const struct trial *t, const struct result *result)
 {
 	struct proved_defect *d = &proof->defects[t->defect];
 	bool named = check_names(proof->checks.v[t->check], d->defect->requirements);
@@ -188,24 +204,27 @@ static void killed(struct proof *proof, const struct try *t)
 	d->kills = realloc(d->kills, (d->n + 1) * sizeof(*d->kills));
 	if (!d->kills)
 		sentence_die(3, "out of memory");
-	d->kills[d->n++] = (struct kill){t->check, t->stand, named};
+	d->kills[d->n++] = (struct kill){t->check, t->stand, named, xstrdup(result->diagnosis)};
 }
 
 static void done(void *ctx, const struct job *job, struct result *result,
 		 const struct probe *probed)
 {
 	struct prover *p = ctx;
-	const struct try *t = &p->tries.v[(uintptr_t)job->ctx];
+	const struct trial *t = job->ctx;
+	bool *busy = turn_of(p, t);
 
 	(void)probed;
 	p->ended++;
+	if (busy)
+		*busy = false;
 	if (p->phase == CLEAN) {
 		if (result->verdict != V_SKIP)
 			p->proof->ran[t->check] = true;
 		if (result->verdict != V_PASS && result->verdict != V_SKIP)
 			complain(p->proof, t, result);
 	} else if (result->verdict == V_FAIL) {
-		killed(p->proof, t);
+		killed(p->proof, t, result);
 	}
 	result_free(result);
 }
@@ -214,15 +233,15 @@ static void tick(void *ctx)
 {
 	static const char *const what[] = {
 		[CLEAN] = "checks on the clean NIC",
-		[NAMED] = "tries of defects",
-		[OTHERS] = "tries of defects with other checks",
-		[IDLE] = "tries of checks that killed nothing yet",
-		[MATRIX] = "tries of the whole matrix",
+		[NAMED] = "trials of defects",
+		[OTHERS] = "trials of defects with other checks",
+		[IDLE] = "trials of checks that killed nothing yet",
+		[MATRIX] = "trials of the whole matrix",
 	};
 	struct prover *p = ctx;
 
 	if (p->tick)
-		p->tick(p->ctx, what[p->phase], p->ended, p->tries.n);
+		p->tick(p->ctx, what[p->phase], p->ended, p->trials.n);
 }
 
 static int run_phase(struct prover *p, enum phase phase)
@@ -233,46 +252,49 @@ static int run_phase(struct prover *p, enum phase phase)
 	p->phase = phase;
 	p->next = 0;
 	p->ended = 0;
-	err = p->tries.n ? engine_run(&ops, p, p->proof->jobs) : 0;
-	p->tries.n = 0;
+	err = p->trials.n ? engine_run(&ops, p, p->proof->jobs) : 0;
+	p->trials.n = 0;
 	return err;
 }
 
-/*
- * Tries of one defect run beside those of others: each defect's list is dealt out in turn, so that
- * a kill spares the rest of its own list.
- */
-static void deal(struct tries *tries, size_t defects)
+static int by_check(const void *a, const void *b)
 {
-	struct try *dealt = xcalloc(tries->n, sizeof(*dealt));
-	size_t *at = xcalloc(defects + 1, sizeof(*at)), *end = xcalloc(defects + 1, sizeof(*end));
-	size_t n = 0;
+	const struct kill *x = a, *y = b;
 
-	for (size_t i = 0, d = 0; d < defects; d++) {
-		at[d] = i;
-		while (i < tries->n && tries->v[i].defect == d)
-			i++;
-		end[d] = i;
-	}
-	while (n < tries->n)
-		for (size_t d = 0; d < defects; d++)
-			if (at[d] < end[d])
-				dealt[n++] = tries->v[at[d]++];
-	memcpy(tries->v, dealt, n * sizeof(*dealt));
-	free(dealt);
-	free(at);
-	free(end);
+	return x->check == y->check ? 0 : x->check < y->check ? -1 : 1;
+}
+
+static int by_stand(const void *a, const void *b)
+{
+	const struct complaint *x = a, *y = b;
+
+	if (x->check != y->check)
+		return x->check < y->check ? -1 : 1;
+	return x->stand == y->stand ? 0 : x->stand < y->stand ? -1 : 1;
+}
+
+/* In the order of the lists, not in that in which processes ended. */
+static void sort(struct proof *proof)
+{
+	for (size_t d = 0; d < proof->defects_n; d++)
+		if (proof->defects[d].n)
+			qsort(proof->defects[d].kills, proof->defects[d].n, sizeof(struct kill),
+			      by_check);
+	if (proof->complaints_n)
+		qsort(proof->complaints, proof->complaints_n, sizeof(*proof->complaints), by_stand);
 }
 
 int prove_all(struct proof *proof, void (*tick_fn)(void *, const char *, size_t, size_t), void *ctx)
 {
 	struct prover p = {.proof = proof, .tick = tick_fn, .ctx = ctx};
+	size_t turns = proof->defects_n > proof->checks.n ? proof->defects_n : proof->checks.n;
 	int err;
 
+	p.busy = xcalloc(turns, sizeof(*p.busy));
 	for (size_t s = 0; s < proof->stands_n; s++)
 		for (size_t c = 0; c < proof->checks.n; c++)
 			if (applies(proof, c, s))
-				add(&p.tries, NO_DEFECT, c, s);
+				add(&p.trials, NO_DEFECT, c, s);
 	err = run_phase(&p, CLEAN);
 	for (size_t d = 0; d < proof->defects_n; d++)
 		for (size_t s = 0; s < proof->stands_n; s++)
@@ -287,20 +309,18 @@ int prove_all(struct proof *proof, void (*tick_fn)(void *, const char *, size_t,
 	} else {
 		for (size_t d = 0; !err && d < proof->defects_n; d++)
 			add_defect(&p, d, true);
-		if (!err && p.tries.n)
-			deal(&p.tries, proof->defects_n);
 		err = err ? err : run_phase(&p, NAMED);
 		for (size_t d = 0; !err && d < proof->defects_n; d++)
 			if (!proof->defects[d].n)
 				add_defect(&p, d, false);
-		if (!err && p.tries.n)
-			deal(&p.tries, proof->defects_n);
 		err = err ? err : run_phase(&p, OTHERS);
 		for (size_t c = 0; !err && c < proof->checks.n; c++)
 			if (proof->ran[c] && !proof->kills[c])
 				add_idle(&p, c);
 		err = err ? err : run_phase(&p, IDLE);
 	}
-	free(p.tries.v);
+	sort(proof);
+	free(p.busy);
+	free(p.trials.v);
 	return err;
 }

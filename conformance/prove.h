@@ -27,11 +27,14 @@ struct stand {
 	struct probe probe;
 };
 
-/** struct kill - a check that failed on a NIC with a defect; @named: it names what the defect
- * breaks */
+/**
+ * struct kill - a check that failed on a NIC with a defect
+ * @named: it names a requirement that the defect breaks
+ */
 struct kill {
 	size_t check, stand;
 	bool named;
+	char *diagnosis;
 };
 
 struct proved_defect {
@@ -71,6 +74,7 @@ int prove_all(struct proof *proof,
 
 void prove_human(const struct proof *proof);
 void prove_json(const struct proof *proof);
+void prove_html(const struct proof *proof);
 
 /** check_names() - does @check name one of the ids of @requirements (separated by blanks)? */
 bool check_names(const struct check *check, const char *requirements);

@@ -22,13 +22,14 @@ static const char help[] =
 	"Prove the suite: the clean NIC passes, every seeded defect is killed by a check that names\n"
 	"a requirement it breaks, every check that runs on the NIC kills a defect. PROFILEs are\n"
 	"those of the simulator; ifcvf, ifcvf-dpdk and virtio-net if none is given. Each is tried on\n"
-	"the direct fabric and on the delayed one with windows of 1 and 64.\n"
+	"the direct fabric and on the delayed one with windows of 1 and 64; an address (sim:...) is\n"
+	"tried as it is.\n"
 	"\n"
 	"  -c, --checks=SELECT   only these checks (may be repeated); a dotted name, an area, a glob\n"
 	"                        (quote it), or a requirement's id\n"
 	"  -d, --defect=NAME     only this defect (may be repeated)\n"
 	"      --matrix          every defect against every check, instead of the first kill\n"
-	"  -f, --format=FORMAT   human (default) or json\n"
+	"  -f, --format=FORMAT   human (default), json, html\n"
 	"  -s, --seed=N          seed of all random choices, or 'random' (default 1)\n"
 	"  -t, --timeout=S       deadline of a check in seconds (default 10)\n"
 	"  -j, --jobs=N          checks at a time (default: processors)\n"
@@ -46,7 +47,7 @@ static const char *const fabrics[] = {"", ",fabric=delayed,window=64", ",fabric=
 struct call {
 	struct proof proof;
 	struct patterns checks, defects;
-	bool json;
+	void (*print)(const struct proof *proof);
 	struct progress progress;
 };
 
@@ -59,7 +60,8 @@ static void add_stand(struct call *call, const char *profile, const char *fabric
 	int err;
 
 	stand->profile = xstrdup(profile);
-	stand->address = xformat("sim:%s%s", profile, fabric);
+	stand->address =
+		strchr(profile, ':') ? xstrdup(profile) : xformat("sim:%s%s", profile, fabric);
 	task.address = stand->address;
 	err = engine_probe(&task, PROBE_TIMEOUT_MS, &stand->probe, &sentence);
 	if (err < 0)
@@ -72,7 +74,8 @@ static void add_stands(struct call *call, const char *const *profiles, size_t n)
 	call->proof.stands = xcalloc(n * COUNT(fabrics), sizeof(*call->proof.stands));
 	for (size_t f = 0; f < COUNT(fabrics); f++)
 		for (size_t i = 0; i < n; i++)
-			add_stand(call, profiles[i], fabrics[f]);
+			if (!f || !strchr(profiles[i], ':'))
+				add_stand(call, profiles[i], fabrics[f]);
 }
 
 static void add_defects(struct call *call)
@@ -98,6 +101,17 @@ static void add_defects(struct call *call)
 				  call->defects.v[k]);
 	proof->defects_n = used;
 	free(found);
+}
+
+static void (*find_format(const char *name))(const struct proof *proof)
+{
+	if (!strcmp(name, "json"))
+		return prove_json;
+	if (!strcmp(name, "html"))
+		return prove_html;
+	if (strcmp(name, "human"))
+		usage_die("prove", "--format is human, json or html, not '%s'", name);
+	return prove_human;
 }
 
 static bool parse(struct call *call, int argc, char **argv)
@@ -128,9 +142,7 @@ static bool parse(struct call *call, int argc, char **argv)
 			proof->matrix = true;
 			break;
 		case 'f':
-			call->json = !strcmp(optarg, "json");
-			if (!call->json && strcmp(optarg, "human"))
-				usage_die("prove", "--format is human or json, not '%s'", optarg);
+			call->print = find_format(optarg);
 			break;
 		case 's':
 			proof->seed = parse_seed("prove", optarg);
@@ -180,8 +192,11 @@ static void release(struct call *call)
 		free(proof->stands[s].address);
 		free(proof->stands[s].profile);
 	}
-	for (size_t d = 0; d < proof->defects_n; d++)
+	for (size_t d = 0; d < proof->defects_n; d++) {
+		for (size_t k = 0; k < proof->defects[d].n; k++)
+			free(proof->defects[d].kills[k].diagnosis);
 		free(proof->defects[d].kills);
+	}
 	for (size_t i = 0; i < proof->complaints_n; i++)
 		free(proof->complaints[i].diagnosis);
 	free(proof->stands);
@@ -196,7 +211,7 @@ static void release(struct call *call)
 
 static int prove_main(int argc, char **argv)
 {
-	struct call call = {.proof.seed = 1};
+	struct call call = {.proof.seed = 1, .print = prove_human};
 	struct proof *proof = &call.proof;
 	int err, status;
 
@@ -217,10 +232,7 @@ static int prove_main(int argc, char **argv)
 		sentence_die(EXIT_ENVIRONMENT, "interrupted: nothing is proven");
 	if (err < 0)
 		sentence_die(EXIT_ENVIRONMENT, "no process can be started: %s", strerror(-err));
-	if (call.json)
-		prove_json(proof);
-	else
-		prove_human(proof);
+	call.print(proof);
 	status = verdict(proof);
 	release(&call);
 	return status;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "prove.h"
+#include "report/html.h"
 #include "report/json.h"
 
 static void name_check(char *buf, size_t size, const struct proof *proof, size_t check)
@@ -74,6 +75,20 @@ static json_t *killers(const struct proof *proof, const struct proved_defect *d,
 	return list;
 }
 
+static json_t *kills(const struct proof *proof, const struct proved_defect *d)
+{
+	json_t *list = json_array();
+
+	for (size_t k = 0; k < d->n; k++)
+		json_array_append_new(list,
+				      json_pack("{s:o, s:s, s:b, s:s}", "check",
+						json_check_name(proof->checks.v[d->kills[k].check]),
+						"parent", proof->stands[d->kills[k].stand].address,
+						"stated", d->kills[k].named, "diagnosis",
+						d->kills[k].diagnosis));
+	return list;
+}
+
 void prove_json(const struct proof *proof)
 {
 	json_t *defects = json_array(), *survivors = json_array(), *idle = json_array();
@@ -88,12 +103,13 @@ void prove_json(const struct proof *proof)
 		if (!d->shows)
 			continue;
 		json_array_append_new(
-			defects,
-			json_pack("{s:s, s:s, s:s, s:o, s:s, s:o, s:o}", "name", d->defect->name,
-				  "area", d->defect->area, "personality", d->defect->personality,
-				  "requirements", json_ids(d->defect->requirements), "what",
-				  d->defect->what, "killed_by", killers(proof, d, true),
-				  "killed_for_another_reason_by", killers(proof, d, false)));
+			defects, json_pack("{s:s, s:s, s:s, s:o, s:s, s:o, s:o, s:o}", "name",
+					   d->defect->name, "area", d->defect->area, "personality",
+					   d->defect->personality, "requirements",
+					   json_ids(d->defect->requirements), "what",
+					   d->defect->what, "killed_by", killers(proof, d, true),
+					   "killed_for_another_reason_by", killers(proof, d, false),
+					   "kills", kills(proof, d)));
 		if (!d->n)
 			json_array_append_new(survivors, json_string(d->defect->name));
 	}
@@ -116,4 +132,60 @@ void prove_json(const struct proof *proof)
 				     defects, "survivors", survivors, "idle_checks", idle,
 				     "clean_failures", complaints, "checks_ran", (json_int_t)ran,
 				     "runs", (json_int_t)proof->runs));
+}
+
+void prove_html(const struct proof *proof)
+{
+	char name[128];
+
+	html_begin("Seeded defects and the checks that kill them");
+	puts("<p>");
+	html_printf("Seed %llu, on", (unsigned long long)proof->seed);
+	for (size_t s = 0; s < proof->stands_n; s++)
+		html_printf(" %s", proof->stands[s].address);
+	puts("</p>\n<table><thead><tr><th>Defect<th>What it does<th>Requirements<th>Killed by"
+	     "<th>Seen</tr></thead><tbody>");
+	for (size_t i = 0; i < proof->defects_n; i++) {
+		const struct proved_defect *d = &proof->defects[i];
+
+		if (!d->shows)
+			continue;
+		printf("<tr class=\"%s\"><td>", !d->n ? "fail" : d->named ? "" : "open");
+		html_printf("%s", d->defect->name);
+		fputs("<td>", stdout);
+		html_printf("%s", d->defect->what);
+		fputs("<td>", stdout);
+		html_printf("%s", d->defect->requirements);
+		fputs("<td>", stdout);
+		for (size_t k = 0; k < d->n; k++) {
+			name_check(name, sizeof(name), proof, d->kills[k].check);
+			html_printf("%s%s on %s", name, d->kills[k].named ? "" : " (other reason)",
+				    proof->stands[d->kills[k].stand].address);
+			puts("<br>");
+		}
+		fputs("<td>", stdout);
+		for (size_t k = 0; k < d->n; k++) {
+			html_printf("%s", d->kills[k].diagnosis);
+			puts("<br>");
+		}
+		puts("</tr>");
+	}
+	puts("</tbody></table><ul>");
+	for (size_t i = 0; i < proof->complaints_n; i++) {
+		const struct complaint *c = &proof->complaints[i];
+
+		name_check(name, sizeof(name), proof, c->check);
+		fputs("<li>", stdout);
+		html_printf("The clean NIC does not pass %s on %s: %s", name,
+			    proof->stands[c->stand].address, c->diagnosis);
+	}
+	for (size_t c = 0; c < proof->checks.n; c++) {
+		if (!proof->ran[c] || proof->kills[c])
+			continue;
+		name_check(name, sizeof(name), proof, c);
+		fputs("<li>", stdout);
+		html_printf("%s kills nothing", name);
+	}
+	puts("</ul>");
+	html_end();
 }

@@ -17,6 +17,7 @@
 
 #include "checks.h"
 #include "command.h"
+#include "report/html.h"
 #include "report/json.h"
 #include "requirements/catalogue.h"
 #include "status.h"
@@ -291,28 +292,13 @@ static void print_csv(json_t *rows)
 	}
 }
 
-static void html_text(const char *text)
-{
-	for (; *text; text++) {
-		if (*text == '&' || *text == '<' || *text == '>' || *text == '"')
-			printf("&#%d;", *text);
-		else
-			putchar(*text);
-	}
-}
-
 static void print_html(json_t *rows)
 {
 	json_t *row;
 	size_t at;
 
-	puts("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-	     "<title>Requirements, checks, defects</title>\n"
-	     "<style>body{font:14px sans-serif;margin:2em}table{border-collapse:collapse}"
-	     "td,th{border:1px solid #bbb;padding:.3em .5em;text-align:left;vertical-align:top}"
-	     "th{position:sticky;top:0;background:#eee}.none td{color:#777}"
-	     ".open td{background:#fff0d0}.fail td{background:#ffd8d8}</style></head><body>\n"
-	     "<h1>Requirements, checks, defects</h1>\n<pre>");
+	html_begin("Requirements, checks, defects");
+	puts("<pre>");
 	print_totals(rows);
 	puts("</pre>\n<table><thead><tr><th>Requirement<th>Level<th>Binds<th>Statement<th>Checks"
 	     "<th>Defects<th>Verdicts</tr></thead><tbody>");
@@ -336,14 +322,15 @@ static void print_html(json_t *rows)
 						      : "");
 		for (size_t i = 0; i < sizeof(cells) / sizeof(cells[0]); i++) {
 			fputs("<td>", stdout);
-			html_text(cells[i]);
+			html_printf("%s", cells[i]);
 		}
 		puts("</tr>");
 		free(checks);
 		free(defects);
 		free(verdicts);
 	}
-	puts("</tbody></table></body></html>");
+	puts("</tbody></table>");
+	html_end();
 }
 
 /* ---- Input -------------------------------------------------------------------------------------
