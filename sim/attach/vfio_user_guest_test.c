@@ -461,6 +461,38 @@ static void client_that_refuses_dma(void **state)
 	close_driver(d);
 }
 
+/* VERSION says 65535: the NIC takes them, page by page, and lets each go. */
+static void as_many_maps_as_advertised(void **state)
+{
+	struct driver *d = calloc(1, sizeof(*d));
+	struct vu_dma_map map = {sizeof(map), 3, 0, 0, 4096};
+	struct vu_dma_unmap unmap = {sizeof(unmap), 0, 0, 4096};
+	struct vu_header header = {1, VU_DMA_MAP, sizeof(header) + sizeof(map), 0, 0};
+
+	(void)state;
+	open_driver(d, NULL, true); /* which has given one already */
+	for (unsigned int i = 0; i < VU_DEFAULT_DMA_MAPS - 1; i++) {
+		/* Scattered, so that none is the neighbour of the one before. */
+		map.address = (uint64_t)(i * 40503u % 65536u) << 13;
+		map.offset = (uint64_t)(i % (MEMORY / 4096)) * 4096;
+		call(d, VU_DMA_MAP, &map, sizeof(map), d->fd);
+	}
+	/* One too many is refused; the earlier ones are in use. */
+	map.address = UINT64_C(1) << 40;
+	send_msg(d, &header, &map, sizeof(map), d->fd);
+	assert_true(vu_conn_poll(d->conn, 16) > 0);
+	assert_int_equal(recv(d->sock, &header, sizeof(header), 0), sizeof(header));
+	assert_int_equal(header.error, ENOSPC);
+	bring_up(d);
+	traffic(d, 20);
+	for (unsigned int i = 0; i < VU_DEFAULT_DMA_MAPS - 1; i++) {
+		unmap.address = (uint64_t)i << 13;
+		call(d, VU_DMA_UNMAP, &unmap, sizeof(unmap), -1);
+	}
+	call(d, VU_DMA_MAP, &map, sizeof(map), d->fd);
+	close_driver(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -469,6 +501,7 @@ int main(void)
 		cmocka_unit_test(memory_by_messages_delayed),
 		cmocka_unit_test(unmap_and_death_under_traffic),
 		cmocka_unit_test(client_that_refuses_dma),
+		cmocka_unit_test(as_many_maps_as_advertised),
 	};
 
 	return cmocka_run_group_tests_name("vfio_user_guest", tests, NULL, NULL);
