@@ -95,6 +95,9 @@ static inline struct vu_channel *vu_server_channel(struct vu_conn *conn)
  */
 typedef int vu_handler(struct vu_conn *conn, struct vu_msg *msg, struct vu_reply *reply);
 
+/** vu_run_command() - find the handler of @msg, check what comes beside it, and call it */
+vu_handler vu_run_command; /* vfio_user_commands.c */
+
 vu_handler vu_version;	    /* vfio_user_version.c */
 vu_handler vu_set_irqs;	    /* vfio_user_irq.c */
 vu_handler vu_get_irq_info; /* vfio_user_irq.c */
