@@ -130,7 +130,7 @@ CHECK(features, whole_offer_works, .requirements = "VIO-FEAT-010 VIO-FEAT-008 OP
 
 CHECK(features, each_may_be_declined, .requirements = "VIO-FEAT-008 OPS-FEAT-004",
       .summary = "every offered feature may be declined, one at a time, and traffic runs",
-      .needs = CAP_TRAFFIC)
+      .needs = CAP_TRAFFIC, .timeout_ms = SLOW_MS)
 {
 	const uint64_t offered = offered_features(t) & ~beyond_us;
 
@@ -144,7 +144,8 @@ CHECK(features, each_may_be_declined, .requirements = "VIO-FEAT-008 OPS-FEAT-004
 }
 
 CHECK(features, random_subsets_work, .requirements = "VIO-FEAT-008 OPS-FEAT-004",
-      .summary = "valid subsets by chance are accepted, and traffic runs", .needs = CAP_TRAFFIC)
+      .summary = "valid subsets by chance are accepted, and traffic runs", .needs = CAP_TRAFFIC,
+      .timeout_ms = SLOW_MS)
 {
 	const uint64_t offered = offered_features(t) & ~beyond_us;
 
@@ -165,7 +166,8 @@ static void refused(struct test *t, uint64_t features, const char *why)
 
 CHECK(features, not_offered_is_refused,
       .requirements = "VIO-FEAT-009 OPS-FEAT-002 VDPA-STAT-004 IFC-FEAT-001",
-      .summary = "a set with a feature that was not offered is refused by FEATURES_OK")
+      .summary = "a set with a feature that was not offered is refused by FEATURES_OK",
+      .timeout_ms = SLOW_MS)
 {
 	const uint64_t offered = offered_features(t);
 	unsigned int tried = 0;

@@ -21,7 +21,7 @@ CHECK(reset, works_in_every_state,
 	      "VIO-RESET-001 VIO-STATUS-009 OPS-RST-001 OPS-RST-003 IFC-RST-001 VIO-PCI-037 "
 	      "VDPA-STAT-003",
       .summary = "a reset succeeds in every state, twice too, and the device works again",
-      .needs = CAP_TRAFFIC)
+      .needs = CAP_TRAFFIC, .timeout_ms = SLOW_MS)
 {
 	static const enum net_step steps[] = {NET_RESET,    NET_ACKNOWLEDGE, NET_DRIVER,
 					      NET_FEATURES, NET_FEATURES_OK, NET_QUEUES,

@@ -19,7 +19,8 @@ static void expect_status(struct test *t, uint8_t want, const char *after)
 
 CHECK(status, bits_read_back,
       .requirements = "VIO-STATUS-009 OPS-STAT-001 OPS-STAT-002 VDPA-STAT-001",
-      .summary = "status reads back every bit that was set, and 0 after a reset")
+      .summary = "status reads back every bit that was set, and 0 after a reset",
+      .timeout_ms = SLOW_MS)
 {
 	static const struct {
 		enum net_step step;
@@ -217,7 +218,7 @@ CHECK(status, needs_reset_notifies, .requirements = "VIO-STATUS-007 VIO-STATUS-0
 
 CHECK(status, reset_repairs, .requirements = "VIO-STATUS-009 VIO-RESET-001 OPS-RST-001 OPS-RST-003",
       .summary = "whatever a driver did to a ring, a reset ends it and the device works again",
-      .needs = CAP_TRAFFIC)
+      .needs = CAP_TRAFFIC, .timeout_ms = SLOW_MS)
 {
 	for (unsigned int how = 0; how < ARRAY_LEN(breaks); how++) {
 		struct net *net = net_up(t, NULL);

@@ -12,6 +12,8 @@
 
 #include "../driver/net.h"
 
+#define SLOW_MS 60000u /* deadline of checks that bring a device up many times, under emulation */
+
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 /** get_status(), add_status() - read status; write what it reads with @bits more and read again */
