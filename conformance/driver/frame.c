@@ -357,9 +357,16 @@ int net_inject(struct net *net, const struct net_frame *frame)
 		.csum_offset = frame->hdr.csum_offset,
 	};
 
+	int err;
+
 	switch (net->p->peer) {
 	case PEER_OWN:
-		return parent_peer_send(net->p, &f);
+		err = parent_peer_send(net->p, &f);
+		if (err == -EMSGSIZE && !(net->p->caps & CAP_EXACT_SETTLE))
+			t_skip(net->t, SKIP_PEER,
+			       "the wire carries no frame of %u bytes; give its interface a larger MTU",
+			       frame->len);
+		return err;
 	case PEER_ECHO:
 		return net_send(net, 0, frame, 1, 0);
 	default:

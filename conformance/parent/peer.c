@@ -32,6 +32,7 @@
 #define STREAM_MAX   65600u
 #define STREAM_WAIT  2000
 #define VNET_HDR_LEN 10u
+#define PACKET_ROOM  (64 << 20)
 
 #ifndef PACKET_IGNORE_OUTGOING
 #define PACKET_IGNORE_OUTGOING 23
@@ -120,7 +121,7 @@ static int open_packet(const struct parent_options *opts, struct peer *peer, con
 		.mr_ifindex = addr.sll_ifindex,
 		.mr_type = PACKET_MR_PROMISC,
 	};
-	const int on = 1;
+	const int on = 1, room = PACKET_ROOM;
 
 	if (!addr.sll_ifindex)
 		return refuse(opts, -ENODEV, "--peer packet:%s: there is no such interface", name);
@@ -134,6 +135,9 @@ static int open_packet(const struct parent_options *opts, struct peer *peer, con
 		    0 ||
 	    bind(peer->fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
 		return refuse(opts, -errno, "--peer packet:%s: %s", name, strerror(errno));
+	/* a whole ring of frames may come before we look; by default there is room for some 300 */
+	if (setsockopt(peer->fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) < 0)
+		setsockopt(peer->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	return 0;
 }
 

@@ -56,7 +56,8 @@ static int tap_transmit(void *ctx, const struct vqnic_frame *frame)
 	struct tap_header header = {
 		.flags = frame->flags,
 		.gso_type = frame->gso_type,
-		.hdr_len = frame->hdr_len,
+		/* a driver's hint, which may be wrong: the kernel refuses what is longer */
+		.hdr_len = frame->hdr_len < frame->len ? frame->hdr_len : (uint16_t)0,
 		.gso_size = frame->gso_size,
 		.csum_start = frame->csum_start,
 		.csum_offset = frame->csum_offset,
