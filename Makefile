@@ -46,9 +46,9 @@ bench: setup build ## iperf3 against QEMU's own NIC, packet rate, the suite's ru
 full: setup build asan ## what takes longer than "make test" allows
 	@$(SUDO) $(PYTHON) scripts/test.py --full
 
-install: build ## into $(DESTDIR)$(PREFIX)
-	@meson configure $(OUT)/meson -Dprefix=$(PREFIX)
-	@DESTDIR=$(DESTDIR) meson install -C $(OUT)/meson --no-rebuild --quiet
+install: packages ## into $(DESTDIR)$(PREFIX)
+	@$(LOCK) sh scripts/build.sh install $(BUILDTYPE) --prefix=$(PREFIX)
+	@DESTDIR=$(DESTDIR) meson install -C $(OUT)/install --no-rebuild --quiet
 	@echo "install: in $(DESTDIR)$(PREFIX)"
 
 lint: packages ## formatters, static analysis and the rules of the house

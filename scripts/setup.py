@@ -11,6 +11,7 @@ usage: setup.py [--kernel SERIES]... [--clean [--all]]
 import argparse
 import os
 import sys
+import time
 from pathlib import Path
 from typing import List
 
@@ -86,13 +87,14 @@ def set_up(series: List[str]) -> int:
         if os.geteuid() != 0:
             raise say.BrokenEnvironment("set-up makes a Debian root and needs root: run it by "
                                         "sudo, or as root")
-        with say.Task("set-up", always=True):
-            for step in todo:
-                name = step.name
-                with say.Task(TITLES[name.split("-")[0]], always=True) as task:
-                    step.forget()
-                    task.result = do(name)
-                step.finish()
+        started = time.monotonic()
+        say.line("set-up")
+        for step in todo:
+            with say.Task(TITLES[step.name.split("-")[0]], always=True) as task:
+                step.forget()
+                task.result = do(step.name)
+            step.finish()
+        say.line(f"set-up: done in {time.monotonic() - started:.0f} s")
     return 0
 
 

@@ -64,6 +64,7 @@ def directory() -> Path:
                 raise BrokenEnvironment("namespaces, TAPs and guests need root: run this by sudo, "
                                         "or as root")
             sweep()
+            proc.forget_old_logs()
             pid = os.getpid()
             _directory = paths.RUN / f"{pid}-{_start_time(pid)}"
             _directory.mkdir(parents=True, exist_ok=True)

@@ -48,6 +48,17 @@ def log_path(name: str) -> Path:
     return paths.LOGS / f"{os.getpid()}-{number:03d}-{name}.log"
 
 
+def forget_old_logs(keep: int = 300) -> None:
+    """Keep the newest files of build/logs."""
+    def age(path: Path) -> float:
+        try:
+            return path.stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+    for log in sorted(paths.LOGS.glob("*.log"), key=age, reverse=True)[keep:]:
+        log.unlink(missing_ok=True)
+
+
 def tail(path: Path, lines: int = 12) -> str:
     """The end of a text file."""
     try:

@@ -20,7 +20,7 @@ from . import kernels, paths, proc
 from .say import BrokenEnvironment
 
 OLDEST = (10, 1)
-ACCELERATOR = paths.BUILD / "accelerator.json"
+ACCELERATOR = paths.STAMPS / "accelerator.json"
 BINARY = "qemu-system-x86_64"
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 TRIAL_SECONDS = 5.0
@@ -99,7 +99,7 @@ def _machine() -> str:
 
 def accelerator_recipe() -> str:
     """What the choice of an accelerator depends on."""
-    return f"{_machine()} {Path('/dev/kvm').exists()}"
+    return f"{ACCELERATOR.name} {_machine()} {Path('/dev/kvm').exists()}"
 
 
 def choose_accelerator() -> str:
@@ -107,6 +107,7 @@ def choose_accelerator() -> str:
     name = "tcg"
     if Path("/dev/kvm").exists() and _boots("kvm"):
         name = "kvm"
+    ACCELERATOR.parent.mkdir(parents=True, exist_ok=True)
     ACCELERATOR.write_text(json.dumps({"accelerator": name}) + "\n")
     return "KVM works" if name == "kvm" else "guests run under TCG"
 
