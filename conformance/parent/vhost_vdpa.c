@@ -169,13 +169,12 @@ static int vdpa_get_vq_size_max(struct parent *p, unsigned int q, uint16_t *size
 
 	if (q >= vdpa(p)->queues)
 		return -EINVAL;
-	err = call(vdpa(p), VC_VHOST_VDPA_GET_VRING_SIZE, &s);
-	if (!err && s.num) {
+	/* one number for all queues, above which SET_VRING_NUM fails whatever a queue could do */
+	err = call(vdpa(p), VC_VHOST_VDPA_GET_VRING_NUM, size);
+	/* kernels before 6.9 have no other */
+	if (!err && !call(vdpa(p), VC_VHOST_VDPA_GET_VRING_SIZE, &s) && s.num && s.num < *size)
 		*size = (uint16_t)s.num;
-		return 0;
-	}
-	/* kernels before 6.9: one number for all queues */
-	return call(vdpa(p), VC_VHOST_VDPA_GET_VRING_NUM, size);
+	return err;
 }
 
 static int vdpa_set_vq_size(struct parent *p, unsigned int q, uint16_t size)
