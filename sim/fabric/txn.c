@@ -432,39 +432,29 @@ int txn_answer(struct iova_space *space, uint64_t token, int status, const void 
  * Everything under way is carried out at once. A piece that waits for a client's answer can't be;
  * it fails if it touches the range that goes away, and is left alone if not.
  */
+static struct txn **finish_list(struct txn_queue *q, struct txn **p, uint64_t iova, uint64_t last)
+{
+	while (*p) {
+		struct txn *t = *p, *next = t->next;
+
+		if (t->waiting && t->len && t->iova <= last && t->iova + t->len - 1 >= iova) {
+			t->waiting = false;
+			t->len = t->done;
+			t->group->status = -EFAULT;
+		}
+		t->due = true;
+		if (!t->waiting && txn_step(q, t))
+			*p = next;
+		else
+			p = &t->next;
+	}
+	return p;
+}
+
 static void finish(struct txn_queue *q, uint64_t iova, uint64_t last)
 {
-	struct txn **p;
-
-	for (p = &q->posted; *p;) {
-		struct txn *t = *p, *next = t->next;
-
-		if (t->waiting && t->len && t->iova <= last && t->iova + t->len - 1 >= iova) {
-			t->waiting = false;
-			t->len = t->done;
-			t->group->status = -EFAULT;
-		}
-		t->due = true;
-		if (!t->waiting && txn_step(q, t))
-			*p = next;
-		else
-			p = &t->next;
-	}
-	q->posted_tail = p;
-	for (p = &q->reads; *p;) {
-		struct txn *t = *p, *next = t->next;
-
-		if (t->waiting && t->len && t->iova <= last && t->iova + t->len - 1 >= iova) {
-			t->waiting = false;
-			t->len = t->done;
-			t->group->status = -EFAULT;
-		}
-		t->due = true;
-		if (!t->waiting && txn_step(q, t))
-			*p = next;
-		else
-			p = &t->next;
-	}
+	q->posted_tail = finish_list(q, &q->posted, iova, last);
+	finish_list(q, &q->reads, iova, last);
 }
 
 static void cancel_all(struct txn_queue *q)
