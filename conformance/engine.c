@@ -110,6 +110,9 @@ static void take_frame(void *ctx, const struct frame *frame)
 		place->dead = true;
 		snprintf(place->inside, sizeof(place->inside), "%s", frame->text);
 		break;
+	case FRAME_LATE:
+		snprintf(place->inside, sizeof(place->inside), "%s", frame->text);
+		break;
 	case FRAME_CRASH:
 		place->crashed = true;
 		place->crash_signal = frame->head.a;
@@ -243,8 +246,8 @@ static void decide_timeout(struct place *place)
 	bool in_process = place->job.parent && probe_in_process(place->job.parent);
 	bool opening = !strcmp(place->phase, "opening the parent");
 	char *end =
-		xformat("no end within %.3g s, while %s%s", place->job.timeout_ms / 1000.0,
-			place->phase,
+		xformat("no end within %.3g s, while %s%s%s%s", place->job.timeout_ms / 1000.0,
+			place->phase, *place->inside ? ", inside " : "", place->inside,
 			place->ending == STUCK ? "; the process hangs in the kernel and can't be "
 						 "killed"
 					       : "");

@@ -23,6 +23,7 @@ enum frame_type {
 	FRAME_VERDICT,	 /* a, b: verdict and skip kind; text: diagnosis */
 	FRAME_NO_PARENT, /* a: errno of parent_open(); text: its sentence */
 	FRAME_DEAD,	 /* the parent died; text: operation, or "" */
+	FRAME_LATE,	 /* the deadline is over; text: operation inside of which, or "" */
 	FRAME_CRASH, /* a: signal, 0 for a sanitizer's report; text: operation inside of which */
 	FRAME_INFO,  /* struct probe, of the probing process alone */
 	FRAME_END,   /* nothing comes after it */

@@ -129,9 +129,9 @@ static bool retry(struct running *running, size_t index, struct result *result)
 	if (!kept->attempts && (!bad || !run->retries))
 		return false;
 	result->attempts = attempt;
-	note = xformat("attempt %u of %u: %s%s%s", attempt, run->retries + 1,
-		       verdict_name(result->verdict), bad ? ": " : "",
-		       bad ? result->diagnosis : "");
+	note = xformat("attempt %u of %u ended as %s%s%s%s", attempt, run->retries + 1,
+		       verdict_name(result->verdict), bad ? " (" : "", bad ? result->diagnosis : "",
+		       bad ? ")" : "");
 	text_clean(note);
 	lines_add(&kept->notes, note);
 	free(note);

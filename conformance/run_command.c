@@ -252,8 +252,7 @@ static int certify(struct call *call)
 					 .peer = run->peer,
 					 .defect = run->defect,
 					 .seed = run->seed};
-	unsigned int timeout =
-		run->timeout_ms > PROBE_TIMEOUT_MS ? run->timeout_ms : PROBE_TIMEOUT_MS;
+	unsigned int timeout = run->timeout_ms ? run->timeout_ms : PROBE_TIMEOUT_MS;
 	char *sentence;
 	int err = engine_probe(&probe, timeout, &run->probe, &sentence);
 	int status;
