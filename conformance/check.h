@@ -52,17 +52,15 @@ struct check {
 	void (*run)(struct test *t);
 };
 
-#define CHECK(area_, name_, ...)                                                                   \
-	static void check_##area_##_##name_(struct test *t);                                       \
-	static const struct check check_desc_##area_##_##name_ = {                                 \
-		.area = #area_,                                                                    \
-		.name = #name_,                                                                    \
-		.file = __FILE__,                                                                  \
-		.run = check_##area_##_##name_,                                                    \
-		__VA_ARGS__};                                                                      \
-	__attribute__((used, retain,                                                               \
-		       section("vc_checks"))) static const struct check                            \
-		*const check_ptr_##area_##_##name_ = &check_desc_##area_##_##name_;                \
+#define CHECK(area_, name_, ...)                                                                  \
+	static void check_##area_##_##name_(struct test *t);                                      \
+	static const struct check check_desc_##area_##_##name_ = {.area = #area_,                 \
+								  .name = #name_,                 \
+								  .file = __FILE__,               \
+								  .run = check_##area_##_##name_, \
+								  __VA_ARGS__};                   \
+	__attribute__((used, retain, section("vc_checks"))) static const struct check             \
+		*const check_ptr_##area_##_##name_ = &check_desc_##area_##_##name_;               \
 	static void check_##area_##_##name_(struct test *t)
 
 /** enum verdict - how a check ended; XFAIL and XPASS are made by the runner from the errata */
@@ -96,28 +94,28 @@ noreturn void t_skip(struct test *t, enum skip_kind kind, const char *fmt, ...)
 noreturn void t_broken(struct test *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /** t_expect() - fail unless @cond; the sentence says what was expected and what was seen */
-#define t_expect(t, cond, ...)                                                                     \
-	do {                                                                                       \
-		if (!(cond))                                                                       \
-			t_fail(t, __VA_ARGS__);                                                    \
+#define t_expect(t, cond, ...)                  \
+	do {                                    \
+		if (!(cond))                    \
+			t_fail(t, __VA_ARGS__); \
 	} while (0)
 
 /** t_expect_eq() - two numbers; the sentence names them */
-#define t_expect_eq(t, seen, want, what)                                                           \
-	do {                                                                                       \
-		uint64_t seen_ = (uint64_t)(seen), want_ = (uint64_t)(want);                       \
-		if (seen_ != want_)                                                                \
-			t_fail(t, "%s: expected %llu (0x%llx), seen %llu (0x%llx)", what,          \
-			       (unsigned long long)want_, (unsigned long long)want_,               \
-			       (unsigned long long)seen_, (unsigned long long)seen_);              \
+#define t_expect_eq(t, seen, want, what)                                                  \
+	do {                                                                              \
+		uint64_t seen_ = (uint64_t)(seen), want_ = (uint64_t)(want);              \
+		if (seen_ != want_)                                                       \
+			t_fail(t, "%s: expected %llu (0x%llx), seen %llu (0x%llx)", what, \
+			       (unsigned long long)want_, (unsigned long long)want_,      \
+			       (unsigned long long)seen_, (unsigned long long)seen_);     \
 	} while (0)
 
 /** t_ok() - an operation of the parent must succeed; a parent that died fails the check */
-#define t_ok(t, call)                                                                              \
-	do {                                                                                       \
-		int err_ = (call);                                                                 \
-		if (err_ < 0)                                                                      \
-			t_fail(t, "%s must succeed, it returned %d", #call, err_);                 \
+#define t_ok(t, call)                                                              \
+	do {                                                                       \
+		int err_ = (call);                                                 \
+		if (err_ < 0)                                                      \
+			t_fail(t, "%s must succeed, it returned %d", #call, err_); \
 	} while (0)
 
 #endif

@@ -27,6 +27,7 @@ struct test {
 	const struct child_task *task;
 	struct parent *parent;
 	int fd;
+	pid_t pid;
 	jmp_buf out;
 	uint64_t random;
 	bool features_known;
@@ -96,6 +97,18 @@ static void on_death(void)
 	struct test *t = &the_test;
 
 	frame_send(t->fd, FRAME_CRASH, 0, 0, inside(t), strlen(inside(t)));
+	send_trace(t);
+}
+
+/* The check or, in this process, the parent called exit(). */
+static void on_exit_call(void)
+{
+	struct test *t = &the_test;
+
+	/* a child that the check made and that exits says nothing for it */
+	if (getpid() != t->pid)
+		return;
+	frame_send(t->fd, FRAME_EXIT, 0, 0, inside(t), strlen(inside(t)));
 	send_trace(t);
 }
 
@@ -307,9 +320,11 @@ noreturn void child_main(const struct child_task *task, int fd)
 
 	if (task->check)
 		snprintf(name, sizeof(name), "%s.%s", task->check->area, task->check->name);
-	*t = (struct test){.task = task, .fd = fd, .random = hash_text(task->seed, name)};
+	*t = (struct test){
+		.task = task, .fd = fd, .pid = getpid(), .random = hash_text(task->seed, name)};
 	options.seed = next_random(&t->random);
 	catch_signals();
+	atexit(on_exit_call);
 
 	phase(t, "opening the parent");
 	err = parent_open(task->address, &options, &t->parent);

@@ -21,6 +21,7 @@
 #define TICK_MS	 200
 #define GRACE_US 300000	 /* between asking a process for its last words and killing it */
 #define STUCK_US 3000000 /* after SIGKILL: it hangs in the kernel and won't end */
+#define READS	 64	 /* of a pipe in a turn: a process may write faster than it is read */
 
 enum ending { RUNNING, ASKED, KILLED, STUCK };
 
@@ -36,7 +37,8 @@ struct place {
 	enum ending ending;
 	char phase[128];
 	bool told_verdict, told_end, garbled, dead;
-	bool crashed;
+	bool frames_ended, log_ended; /* end of file: poll() would return at once for ever */
+	bool crashed, exited;
 	int crash_signal;
 	char inside[96];
 	char sentence[512];
@@ -71,6 +73,16 @@ static void keep_line(struct lines *lines, const char *text, size_t most)
 		lines_drop_first(lines);
 	lines_add(lines, clean);
 	free(clean);
+}
+
+static void take_probe(struct probe *probe, const void *bytes)
+{
+	memcpy(probe, bytes, sizeof(*probe));
+	/* a parent that scribbles over memory may have taken the terminators away */
+	probe->info.kind[sizeof(probe->info.kind) - 1] = '\0';
+	probe->info.address[sizeof(probe->info.address) - 1] = '\0';
+	probe->info.driver[sizeof(probe->info.driver) - 1] = '\0';
+	probe->settle[sizeof(probe->settle) - 1] = '\0';
 }
 
 static void take_frame(void *ctx, const struct frame *frame)
@@ -118,10 +130,14 @@ static void take_frame(void *ctx, const struct frame *frame)
 		place->crash_signal = frame->head.a;
 		snprintf(place->inside, sizeof(place->inside), "%s", frame->text);
 		break;
+	case FRAME_EXIT:
+		place->exited = true;
+		snprintf(place->inside, sizeof(place->inside), "%s", frame->text);
+		break;
 	case FRAME_INFO:
 		place->probed = frame->head.len == sizeof(place->probe);
 		if (place->probed)
-			memcpy(&place->probe, frame->text, sizeof(place->probe));
+			take_probe(&place->probe, frame->text);
 		break;
 	case FRAME_END:
 		place->told_end = true;
@@ -134,12 +150,16 @@ static void take_frame(void *ctx, const struct frame *frame)
 static void take_log(struct place *place)
 {
 	char buf[4096];
-	ssize_t got;
 
-	while ((got = read(place->log_fd, buf, sizeof(buf))) > 0) {
-		size_t room = RESULT_LOG - place->log_used;
-		size_t keep = (size_t)got < room ? (size_t)got : room;
+	for (unsigned int i = 0; i < READS; i++) {
+		ssize_t got = read(place->log_fd, buf, sizeof(buf));
+		size_t room = RESULT_LOG - place->log_used, keep;
 
+		if (got <= 0) {
+			place->log_ended = !got || (errno != EAGAIN && errno != EINTR);
+			break;
+		}
+		keep = (size_t)got < room ? (size_t)got : room;
 		if (!place->log)
 			place->log = xcalloc(1, RESULT_LOG + 1);
 		memcpy(place->log + place->log_used, buf, keep);
@@ -151,8 +171,12 @@ static void take_log(struct place *place)
 /* Take what has arrived. A process that writes no frames is of no use any more. */
 static void take(struct place *place)
 {
-	if (!place->garbled && frame_read(&place->reader, place->frames, take_frame, place) < 0)
-		place->garbled = true;
+	if (!place->garbled) {
+		int more = frame_read(&place->reader, place->frames, READS, take_frame, place);
+
+		place->garbled = more < 0;
+		place->frames_ended = more <= 0;
+	}
 	take_log(place);
 }
 
@@ -209,7 +233,9 @@ static void decide_death(struct place *place, int status)
 	bool in_process = place->job.parent && probe_in_process(place->job.parent);
 	char how[64], buf[24];
 	const char *advice = "; a mistake of the suite: please report it";
-	bool blame;
+	bool failed = result->verdict == V_FAIL, blame;
+	/* what went wrong before is not lost */
+	char *first = xformat("%s%s", failed ? result->diagnosis : "", failed ? "; then " : "");
 
 	if (place->crashed && !place->crash_signal)
 		snprintf(how, sizeof(how), "was stopped by a sanitizer");
@@ -224,20 +250,20 @@ static void decide_death(struct place *place, int status)
 	else
 		snprintf(how, sizeof(how), "exited with status %d", WEXITSTATUS(status));
 
-	blame = in_process && ((place->crashed && *place->inside) ||
+	blame = in_process && (((place->crashed || place->exited) && *place->inside) ||
 			       (!place->crashed && log_blames_simulator(place->log)));
 	if (blame) {
 		result->parent_died = true;
 		result_set(result, V_FAIL,
-			   xformat("the parent %s%s%s, while %s", how,
+			   xformat("%sthe parent %s%s%s, while %s", first, how,
 				   *place->inside ? " inside " : "", place->inside, place->phase));
+		free(first);
 		return;
 	}
-	result_set(result, result->verdict == V_FAIL ? V_FAIL : V_BROKEN,
-		   xformat("%s%sthe check's process %s, while %s%s%s%s",
-			   result->verdict == V_FAIL ? result->diagnosis : "",
-			   result->verdict == V_FAIL ? "; then " : "", how, place->phase,
+	result_set(result, failed ? V_FAIL : V_BROKEN,
+		   xformat("%sthe check's process %s, while %s%s%s%s", first, how, place->phase,
 			   *place->inside ? ", inside " : "", place->inside, advice));
+	free(first);
 }
 
 static void decide_timeout(struct place *place)
@@ -427,8 +453,11 @@ static void wait_some(struct place *places, unsigned int n)
 		if (!places[i].busy)
 			continue;
 		fds[used++] = (struct pollfd){.fd = places[i].pidfd, .events = POLLIN};
-		fds[used++] = (struct pollfd){.fd = places[i].frames, .events = POLLIN};
-		fds[used++] = (struct pollfd){.fd = places[i].log_fd, .events = POLLIN};
+		/* negative: poll() looks past it */
+		fds[used++] = (struct pollfd){.fd = places[i].frames_ended ? -1 : places[i].frames,
+					      .events = POLLIN};
+		fds[used++] = (struct pollfd){.fd = places[i].log_ended ? -1 : places[i].log_fd,
+					      .events = POLLIN};
 		if (places[i].deadline_us < until)
 			until = places[i].deadline_us;
 		if (places[i].pidfd < 0 && now + 5000 < until)
@@ -437,14 +466,25 @@ static void wait_some(struct place *places, unsigned int n)
 	poll(fds, used, until > now ? (int)((until - now) / 1000 + 1) : 0);
 }
 
+/* Reap a process that was killed; one that hangs in the kernel is left behind. */
+static void reap(pid_t pid, uint64_t until)
+{
+	while (!waitpid(pid, NULL, WNOHANG) && now_us() < until)
+		poll(NULL, 0, 1);
+}
+
 /* End what runs; its results are not worth anything. */
 static void abandon(struct place *places, unsigned int n)
 {
+	uint64_t until = now_us() + STUCK_US;
+
+	for (unsigned int i = 0; i < n; i++)
+		if (places[i].busy)
+			kill_group(&places[i], SIGKILL);
 	for (unsigned int i = 0; i < n; i++) {
 		if (!places[i].busy)
 			continue;
-		kill_group(&places[i], SIGKILL);
-		waitpid(places[i].pid, NULL, 0);
+		reap(places[i].pid, until);
 		result_free(&places[i].result);
 		close_place(&places[i]);
 	}
@@ -549,8 +589,10 @@ int engine_probe(const struct child_task *task, unsigned int timeout_ms, struct 
 
 	*sentence = NULL;
 	if (err < 0) {
-		*sentence = xformat("no process can be started for %s: %s", task->address,
-				    strerror(-err));
+		*sentence = err == -EINTR ? xformat("interrupted while asking %s who it is",
+						    task->address)
+					  : xformat("no process can be started for %s: %s",
+						    task->address, strerror(-err));
 		return err;
 	}
 	if (!probing.probed) {

@@ -184,7 +184,7 @@ void errata_builtin(struct errata *errata)
 		char *sentence =
 			errata_load_text(errata, errata_files[i].name, errata_files[i].text);
 
-		/* the build has loaded it once already (errata_test) */
+		/* a test of the runner loads them: this is for whoever edits one */
 		if (sentence)
 			sentence_die(3, "%s", sentence);
 	}

@@ -10,9 +10,9 @@
  *	check  = config.generation_*      ; glob over dotted names, or an area
  *	parent = vhost-vdpa:*             ; glob over the parent's address; all without it
  *	driver = ifcvf                    ; all without it
- *	kernel = 5.9..6.4, 6.6..6.6.12    ; from the first, up to and without the second; all
- *without it fix    = 0123456789ab ("vDPA/ifcvf: title of the commit") text   = What goes wrong, in
- *one sentence.
+ *	kernel = 5.9..6.4, 6.6..6.6.12    ; first .. the first without the bug; all without it
+ *	fix    = 0123456789ab ("vDPA/ifcvf: title of the commit")
+ *	text   = What goes wrong, in one sentence.
  */
 #ifndef VC_ERRATA_H
 #define VC_ERRATA_H

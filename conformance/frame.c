@@ -50,10 +50,10 @@ static int hand_out(struct frame_reader *reader, void (*each)(void *ctx, const s
 	return 0;
 }
 
-int frame_read(struct frame_reader *reader, int fd,
+int frame_read(struct frame_reader *reader, int fd, unsigned int most,
 	       void (*each)(void *ctx, const struct frame *frame), void *ctx)
 {
-	for (;;) {
+	while (most--) {
 		ssize_t got =
 			read(fd, reader->buf + reader->used, sizeof(reader->buf) - reader->used);
 
@@ -67,4 +67,5 @@ int frame_read(struct frame_reader *reader, int fd,
 		if (hand_out(reader, each, ctx) < 0)
 			return -EPROTO;
 	}
+	return 1;
 }

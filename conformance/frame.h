@@ -25,6 +25,7 @@ enum frame_type {
 	FRAME_DEAD,	 /* the parent died; text: operation, or "" */
 	FRAME_LATE,	 /* the deadline is over; text: operation inside of which, or "" */
 	FRAME_CRASH, /* a: signal, 0 for a sanitizer's report; text: operation inside of which */
+	FRAME_EXIT,  /* somebody called exit(); text: operation inside of which */
 	FRAME_INFO,  /* struct probe, of the probing process alone */
 	FRAME_END,   /* nothing comes after it */
 	FRAME_TYPES
@@ -56,11 +57,12 @@ struct frame {
 
 /**
  * frame_read() - take what @fd has, and give it frame by frame
+ * @most: calls of read(); a writer that never stops must not hold the reader
  * @each: called for each whole frame
  *
  * Return: 1 more may come later, 0 end of file, -EPROTO not our frames, other errno of read().
  */
-int frame_read(struct frame_reader *reader, int fd,
+int frame_read(struct frame_reader *reader, int fd, unsigned int most,
 	       void (*each)(void *ctx, const struct frame *frame), void *ctx);
 
 #endif

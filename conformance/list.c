@@ -81,9 +81,10 @@ static int list_main(int argc, char **argv)
 			break;
 		case 'h':
 			fputs(help, stdout);
+			free(exclude.v);
 			return EXIT_PASSED;
 		default:
-			return EXIT_USAGE;
+			exit(EXIT_USAGE);
 		}
 	}
 	wrong = checks_select((const char *const *)argv + optind, (size_t)(argc - optind),

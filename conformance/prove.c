@@ -187,7 +187,7 @@ static void complain(struct proof *proof, const struct trial *t, const struct re
 	if (!proof->complaints)
 		sentence_die(3, "out of memory");
 	proof->complaints[n] = (struct complaint){t->check, t->stand,
-						  xformat("%s: %s", verdict_name(result->verdict),
+						  xformat("%s: %s", verdict_slug(result->verdict),
 							  result->diagnosis)};
 }
 

@@ -68,6 +68,11 @@ void required_apply(const struct required *required, struct result *result)
 {
 	unsigned int line = line_of(required, result->check);
 
+	if (line && result->verdict == V_XFAIL)
+		result_set(result, V_FAIL,
+			   xformat("required by %s:%u, where an expected failure is none the less "
+				   "one; %s",
+				   required->path, line, result->diagnosis));
 	if (line && result->verdict == V_SKIP)
 		result_set(result, V_FAIL,
 			   xformat("required by %s:%u, but it can't run (%s): %s", required->path,

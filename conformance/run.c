@@ -61,6 +61,8 @@ static void settle_without_running(struct running *running, size_t index, enum v
 {
 	struct result result = {.check = running->run->checks.v[index], .skip_kind = kind};
 
+	/* notes of attempts that an interrupt kept from being repeated */
+	result.notes = running->run->results[index].notes;
 	result_set(&result, verdict, diagnosis);
 	settle_result(running, index, &result);
 }

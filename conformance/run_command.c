@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,6 +184,23 @@ static bool parse(struct call *call, int argc, char **argv)
 	return true;
 }
 
+/* A required check that the selection leaves out would be skipped without a word. */
+static void hold_required(const struct run *run, const char *path)
+{
+	struct check_list all = checks_all();
+
+	for (size_t i = 0; i < all.n; i++) {
+		bool selected = false;
+
+		for (size_t j = 0; j < run->checks.n && !selected; j++)
+			selected = run->checks.v[j] == all.v[i];
+		if (!selected && required_names(&run->required, all.v[i]))
+			usage_die("run", "%s requires %s.%s, which this selection leaves out", path,
+				  all.v[i]->area, all.v[i]->name);
+	}
+	free(all.v);
+}
+
 static void load_files(struct call *call)
 {
 	struct run *run = &call->run;
@@ -200,6 +218,7 @@ static void load_files(struct call *call)
 	sentence = required_load(&run->required, call->required);
 	if (sentence)
 		sentence_die(EXIT_USAGE, "%s", sentence);
+	hold_required(run, call->required);
 }
 
 /* Without the parent there are no verdicts, but the reports say so. */
@@ -275,8 +294,11 @@ static int certify(struct call *call)
 	fflush(stdout);
 	status = summary_exit_status(&run->summary);
 	sentence = call->directory ? report_directory(call->directory, run, NULL) : NULL;
-	if (!sentence && ferror(stdout))
+	if (ferror(stdout)) {
+		free(sentence);
 		sentence = xstrdup("the report can't be written to standard output");
+		clearerr(stdout);
+	}
 	if (sentence) {
 		fprintf(stderr, "vqcert: %s\n", sentence);
 		free(sentence);
@@ -294,7 +316,15 @@ static int run_main(int argc, char **argv)
 	call.format = terminal ? &report_human : &report_tap;
 	call.style.colour = terminal && !getenv("NO_COLOR");
 	if (parse(&call, argc, argv)) {
+		char *wrong = NULL;
+
 		load_files(&call);
+		/* a reader that goes away ends neither the run nor its reports in files */
+		signal(SIGPIPE, SIG_IGN);
+		if (call.directory)
+			wrong = report_make_directory(call.directory);
+		if (wrong)
+			sentence_die(exit_status(&call, EXIT_ENVIRONMENT), "%s", wrong);
 		status = certify(&call);
 	}
 	free(call.exclude.v);

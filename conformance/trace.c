@@ -434,9 +434,11 @@ static int trace_main(int argc, char **argv)
 			break;
 		case 'h':
 			fputs(help, stdout);
+			free(t.areas.v);
+			free(t.checks.v);
 			return EXIT_PASSED;
 		default:
-			return EXIT_USAGE;
+			exit(EXIT_USAGE);
 		}
 	}
 	hold_areas(&t);

@@ -6,6 +6,9 @@
 #include "requirements/catalogue.h"
 #include "text.h"
 
+/* What a person reads of a check's log; TAP and JSON hold all that was kept. */
+#define LOG_LINES 40
+
 static void add(struct lines *lines, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 static void add(struct lines *lines, const char *fmt, ...)
@@ -46,15 +49,21 @@ static void add_requirements(struct lines *out, const struct check *check)
 static void add_log(struct lines *out, const struct result *result)
 {
 	char *copy, *rest, *line;
+	size_t n = 0;
 
 	if (!result->log || !*result->log)
 		return;
 	lines_add(out, "log:");
 	copy = rest = xstrdup(result->log);
-	while ((line = strsep(&rest, "\n")))
-		if (*line || rest)
+	while ((line = strsep(&rest, "\n"))) {
+		if (!*line && !rest)
+			break;
+		if (n++ < LOG_LINES)
 			add(out, "  %s", line);
+	}
 	free(copy);
+	if (n > LOG_LINES)
+		add(out, "  (%zu more lines: see report.json of -o DIR)", n - LOG_LINES);
 	if (result->log_dropped)
 		add(out, "  (%zu more bytes were not kept)", result->log_dropped);
 }

@@ -75,11 +75,12 @@ static json_t *parent(const struct run *run)
 	for (unsigned int bit = 0; bit < 64; bit++)
 		if (probe->features >> bit & 1)
 			json_array_append_new(features, json_string(feature_name(bit, buf)));
-	return json_pack("{s:s, s:s, s:s, s:i, s:i, s:o, s:o, s:s, s:s}", "address", run->address,
+	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:s, s:s}", "address", run->address,
 			 "kind", probe->info.kind, "driver", probe->info.driver, "device_id",
-			 (int)probe->info.device_id, "vendor_id", (int)probe->info.vendor_id,
-			 "capabilities", caps, "features", features, "peer",
-			 peers[probe->peer <= PEER_OWN ? probe->peer : 0], "settle", probe->settle);
+			 (json_int_t)probe->info.device_id, "vendor_id",
+			 (json_int_t)probe->info.vendor_id, "capabilities", caps, "features",
+			 features, "peer", peers[probe->peer <= PEER_OWN ? probe->peer : 0],
+			 "settle", probe->settle);
 }
 
 static json_t *one(const struct run *run, const struct result *result)
@@ -93,9 +94,10 @@ static json_t *one(const struct run *run, const struct result *result)
 			  "attempts", (int)(result->attempts ? result->attempts : 1), "required",
 			  required_names(&run->required, result->check));
 
-	if (result->verdict == V_SKIP)
-		json_object_set_new(object, "skip_kind",
-				    json_string(skip_kind_name(result->skip_kind)));
+	json_object_set_new(object, "skip_kind",
+			    result->verdict == V_SKIP
+				    ? json_string(skip_kind_name(result->skip_kind))
+				    : json_null());
 	if (result->erratum)
 		json_object_set_new(object, "erratum",
 				    json_pack("{s:s, s:s, s:s*}", "name", result->erratum->name,

@@ -85,13 +85,25 @@ static int write_file(const char *path, const struct report_format *format, cons
 	return err;
 }
 
-char *report_directory(const char *path, const struct run *run, const char *sentence)
+char *report_make_directory(const char *path)
 {
 	int err = make_directories(path);
 
+	if (!err && access(path, W_OK | X_OK) < 0)
+		err = -errno;
 	if (err < 0)
 		return xformat("directory %s can't be made for the reports: %s", path,
 			       strerror(-err));
+	return NULL;
+}
+
+char *report_directory(const char *path, const struct run *run, const char *sentence)
+{
+	char *unmade = report_make_directory(path);
+	int err;
+
+	if (unmade)
+		return unmade;
 	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
 		char *file = xformat("%s/%s", path, formats[i]->file);
 

@@ -44,6 +44,9 @@ const struct report_format *report_find(const char *name);
 void report_all(const struct report_format *format, FILE *out, const struct run *run,
 		const char *sentence);
 
+/** report_make_directory() - with its parents; NULL, or a sentence (owned by the caller) */
+char *report_make_directory(const char *path);
+
 /**
  * report_directory() - write every format into a directory, which is made if need be
  * @sentence: why the parent could not be opened; NULL if the run took place

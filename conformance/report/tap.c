@@ -124,6 +124,8 @@ static void yaml(FILE *out, const struct result *result)
 	sequence(out, "operations", &result->trace);
 	sequence(out, "notes", &result->notes);
 	sequence(out, "log", &log);
+	if (result->log_dropped)
+		fprintf(out, "  log_dropped_bytes: %zu\n", result->log_dropped);
 	fputs("  ...\n", out);
 	lines_free(&log);
 	lines_free(&ids);

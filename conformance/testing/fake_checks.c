@@ -98,6 +98,56 @@ CHECK(ends, floods, .requirements = "VDPA-VQ-014")
 	t_fail(t, "and then it failed");
 }
 
+/* Faster than anybody reads, and it never stops. */
+CHECK(ends, floods_for_ever, .requirements = "VDPA-VQ-014", .timeout_ms = 300)
+{
+	static char much[65536];
+
+	memset(much, 'x', sizeof(much));
+	for (;;) {
+		if (write(STDOUT_FILENO, much, sizeof(much)) < 0)
+			t_broken(t, "the log is closed");
+		t_step(t, "step");
+	}
+}
+
+/* The runner must not spin on pipes that have ended. */
+CHECK(ends, closes_pipes, .requirements = "VDPA-VQ-014", .timeout_ms = 1000)
+{
+	(void)t;
+	for (int fd = 0; fd < 64; fd++)
+		close(fd);
+	for (;;)
+		pause();
+}
+
+CHECK(ends, exits_in_parent, .requirements = "VDPA-VQ-014")
+{
+	t_parent(t)->inside = "kick";
+	exit(7);
+}
+
+CHECK(ends, fails_then_crashes, .requirements = "VDPA-VQ-014")
+{
+	/* reset() after the check crashes, see fake_parent.c */
+	setenv("FAKE_RESET_CRASHES", "1", 1);
+	t_fail(t, "the first mistake");
+}
+
+CHECK(ends, overruns_memory, .requirements = "VDPA-VQ-014")
+{
+#ifdef __SANITIZE_ADDRESS__
+	char *volatile memory = malloc(8);
+
+	t_parent(t)->inside = "kick";
+	if (memory)
+		memory[8] = 'x';
+	t_note(t, "%p", memory);
+#else
+	t_skip(t, SKIP_FEATURE, "not built with AddressSanitizer");
+#endif
+}
+
 /* A child that outlives the check must not hold the run. */
 CHECK(ends, leaves_child, .requirements = "VDPA-VQ-014")
 {
@@ -152,6 +202,51 @@ CHECK(needs, courage, .requirements = "VDPA-SUSP-001", .flags = CHECK_DESTRUCTIV
 }
 
 /* Passes on every second attempt; the test names the file that counts. */
+CHECK(skips, feature, .requirements = "VDPA-VQ-014")
+{
+	t_skip(t, SKIP_FEATURE, "found out on the way");
+}
+
+CHECK(skips, interface, .requirements = "VDPA-VQ-014")
+{
+	t_skip(t, SKIP_INTERFACE, "found out on the way");
+}
+
+CHECK(skips, peer, .requirements = "VDPA-VQ-014")
+{
+	t_skip(t, SKIP_PEER, "found out on the way");
+}
+
+CHECK(skips, destructive, .requirements = "VDPA-VQ-014")
+{
+	t_skip(t, SKIP_DESTRUCTIVE, "found out on the way");
+}
+
+/* Enough of them to be interrupted. */
+CHECK(slow, first, .requirements = "VDPA-VQ-014")
+{
+	t_note(t, "quick after all");
+}
+
+CHECK(slow, second, .requirements = "VDPA-VQ-014")
+{
+	const char *path = getenv("FAKE_STARTED");
+	FILE *file = path ? fopen(path, "we") : NULL;
+
+	if (file) {
+		fprintf(file, "%d\n", (int)getpid());
+		fclose(file);
+	}
+	t_step(t, "wait to be interrupted");
+	for (;;)
+		pause();
+}
+
+CHECK(slow, third, .requirements = "VDPA-VQ-014")
+{
+	(void)t;
+}
+
 CHECK(retry, second_attempt, .requirements = "VDPA-VQ-014")
 {
 	const char *path = getenv("FAKE_ATTEMPTS");

@@ -51,9 +51,10 @@ static unsigned int opened_before(void)
 
 int parent_open(const char *address, const struct parent_options *options, struct parent **p)
 {
-	if (strncmp(address, "fake:", 5))
+	/* sim: is the address that the prover makes */
+	if (strncmp(address, "fake:", 5) && strncmp(address, "sim:", 4))
 		return refuse(options, -EINVAL, "no such kind of parent");
-	the_address = address + 5;
+	the_address = strchr(address, ':') + 1;
 	the_defect = options->defect;
 	if (address_is("absent"))
 		return refuse(options, -ENODEV, "there is no device; plug one in");
@@ -96,6 +97,8 @@ int parent_reset(struct parent *p)
 
 	snprintf(p->trace[p->traced++ % PARENT_TRACE], sizeof(p->trace[0]), "reset()");
 	p->inside = "reset";
+	if (getenv("FAKE_RESET_CRASHES"))
+		abort();
 	if (address_is("no-reset") && resets++)
 		return -ETIMEDOUT;
 	if (address_is("never-reset"))
