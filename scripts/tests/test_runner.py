@@ -301,7 +301,8 @@ def test_retries(fake):
     (fake.home / "attempts").unlink()
     check = fake.one("retry.second_attempt", "--retries", 2, env=attempts)
     assert (check["verdict"], check["attempts"], check["status"]) == ("PASS", 2, 0)
-    assert check["notes"] == ["attempt 1 of 3: fail: not yet", "attempt 2 of 3: PASS"]
+    assert check["notes"] == ["attempt 1 of 3 ended as FAIL (not yet)",
+                              "attempt 2 of 3 ended as PASS"]
     (fake.home / "attempts").unlink()
     human = fake("run", "fake:x", "--format=human", "--retries=1", "retry", env=attempts).out
     assert "1 of the passes on a later attempt" in human
