@@ -11,15 +11,18 @@
  * round at most. While there is work the rounds follow each other without sleeping.
  *
  * When work ends, a NIC may keep its queues polled for a while (its profile's poll_us), because
- * then neither a doorbell nor a wake-up is needed for what comes next. After that time
- * vqnic_idle() arms notifications; what slipped in meanwhile is seen in the round that follows,
- * and only a round in which nothing happened sleeps.
+ * then no doorbell is needed for what comes next. A doorbell is dear: the guest's processor leaves
+ * the guest, sends a message and wakes this process up. Between two looks the loop rests (nap_us),
+ * in reach of whatever epoll reports, so that polling takes a few percent of a processor and what
+ * the guest does meanwhile makes a batch. After poll_us vqnic_idle() arms notifications; what
+ * slipped in before that is seen in the round that follows, and then the loop sleeps.
  */
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,7 +36,7 @@ struct member {
 	struct member *next;
 	struct vqnic *nic;
 	struct vfio_user_server *server;
-	uint64_t poll_ns;
+	uint64_t poll_ns, nap_ns;
 	uint64_t start_ns;   /* wall clock at simulated time 0 */
 	uint64_t idle_since; /* ns; 0: it had work in the last round */
 	uint64_t progress;
@@ -134,6 +137,7 @@ int loop_add(struct loop *loop, struct vqnic *nic, struct vfio_user_server *serv
 	member->server = server;
 	member->start_ns = now_ns();
 	member->poll_ns = (uint64_t)vqnic_poll_us(nic) * 1000;
+	member->nap_ns = (uint64_t)vqnic_nap_us(nic) * 1000;
 	if (server)
 		err = watch(loop, vfio_user_poll_fd(server), KIND_SERVER, member);
 	if (!err)
@@ -219,6 +223,20 @@ static uint64_t wall_ps(const struct member *member)
 	return (now_ns() - member->start_ns) * 1000;
 }
 
+/* When the next event is due, by the wall clock. */
+static uint64_t event_ns(const struct member *member)
+{
+	uint64_t next = vqnic_next_event(member->nic);
+
+	return next == VQNIC_NEVER ? UINT64_MAX : next / 1000 + member->start_ns;
+}
+
+static void wake_by(uint64_t *wake_ns, uint64_t ns)
+{
+	if (ns < *wake_ns)
+		*wake_ns = ns;
+}
+
 /* Let a NIC run; @sleepless: the loop must come back at once, or else by *@wake_ns. */
 static void run_member(struct member *member, bool *sleepless, uint64_t *wake_ns)
 {
@@ -236,19 +254,23 @@ static void run_member(struct member *member, bool *sleepless, uint64_t *wake_ns
 		*sleepless = true;
 		return;
 	}
-	if (!busy) {
-		uint64_t next = vqnic_next_event(member->nic);
-
-		if (next != VQNIC_NEVER && next / 1000 + member->start_ns < *wake_ns)
-			*wake_ns = next / 1000 + member->start_ns;
+	wake_by(wake_ns, event_ns(member));
+	if (!busy)
 		return;
-	}
 	now = now_ns();
 	if (!member->idle_since)
 		member->idle_since = now;
-	if (now - member->idle_since >= member->poll_ns)
+	if (now - member->idle_since >= member->poll_ns) {
 		vqnic_idle(member->nic);
-	*sleepless = true;
+		if (!vqnic_busy(member->nic)) {
+			*sleepless = true; /* once more, for what slipped in */
+			return;
+		}
+	}
+	if (member->nap_ns)
+		wake_by(wake_ns, now + member->nap_ns);
+	else
+		*sleepless = true;
 }
 
 int loop_run(struct loop *loop)
@@ -256,6 +278,8 @@ int loop_run(struct loop *loop)
 	uint64_t wake_ns = UINT64_MAX;
 	bool sleepless = true;
 
+	/* The kernel's usual slack of 50 us is as long as a nap. */
+	prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
 	while (!loop->stop && !over(loop)) {
 		int work = take_in(loop, sleepless ? 0 : wake_ns);
 

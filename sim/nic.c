@@ -431,6 +431,11 @@ unsigned int vqnic_poll_us(const struct vqnic *nic)
 	return nic->profile.poll_us;
 }
 
+unsigned int vqnic_nap_us(const struct vqnic *nic)
+{
+	return nic->profile.nap_us;
+}
+
 /* ---- Time and counters ------------------------------------------------------------------------
  */
 

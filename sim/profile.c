@@ -185,6 +185,7 @@ static const struct key keys[] = {
 	NUMBER("fabric", max_dma_maps, 1, 1u << 20),
 
 	NUMBER("live", poll_us, 0, 1000000),
+	NUMBER("live", nap_us, 0, 1000000),
 };
 
 _Static_assert(ARRAY_SIZE(keys) <= KEYS_LIMIT, "a bit each in struct reading.seen");
@@ -205,6 +206,7 @@ static const struct profile defaults = {
 	.max_delay_ps = 1200000,
 	.max_dma_maps = 65535,
 	.poll_us = 50,
+	.nap_us = 0,
 };
 
 /**

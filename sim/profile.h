@@ -61,6 +61,7 @@ struct profile {
 
 	/* [live] */
 	unsigned int poll_us; /* keep polling queues this long after the last work */
+	unsigned int nap_us;  /* between two looks at queues without work; 0: without a pause */
 };
 
 /** features_lacking() - a feature of @features whose prerequisite (5.1.3.1) is missing; -1: none */
