@@ -191,6 +191,8 @@ static bool first_used(void *arg)
 static void merged(struct test *t, enum net_format format)
 {
 	static const uint32_t sizes[] = {100, 128, 500, 1526};
+	/* a wire outside of this process may have an MTU */
+	const uint32_t longest = t_parent(t)->caps & CAP_EXACT_SETTLE ? NET_FRAME_MAX : 1514;
 
 	for (unsigned int i = 0; i < 4; i++) {
 		struct net *net = net_up(t, &(struct net_options){
@@ -210,9 +212,9 @@ static void merged(struct test *t, enum net_format format)
 			net_frame_make(net, &frame, 0, k,
 				       k % 3 ? 60 + (uint32_t)(t_random(t) % 1400) : 1514);
 			/* the edges: a frame that just fills its buffers */
-			if (k % 3 == 1)
-				net_frame_make(net, &frame, 0, k,
-					       pool.size * (1 + k % 2) - net->hdr_len);
+			total = pool.size * (1 + k % 2) - net->hdr_len;
+			if (k % 3 == 1 && total <= longest)
+				net_frame_make(net, &frame, 0, k, total);
 			total = net->hdr_len + frame.len;
 			w.expect = (total + pool.size - 1) / pool.size;
 			t_ok(t, net_inject(net, &frame));

@@ -576,8 +576,12 @@ CHECK(notify, own_queue, .requirements = "VDPA-VQ-019 OPS-VQ-010",
 			/* an echo comes back on a receive queue */
 			if (!r || r == net->tx[i] || (!net_has_peer(net) && q % 2 == 0))
 				continue;
-			t_expect(t, !vring_calls(r), "a buffer of tx%u interrupted for %s", i,
-				 net_queue_name(net, q));
+			/* where the kernel has fewer vectors than queues it calls them all */
+			if (net->p->caps & CAP_QUEUE_VECTOR)
+				t_expect(t, !vring_calls(r), "a buffer of tx%u interrupted for %s",
+					 i, net_queue_name(net, q));
+			else if (vring_calls(r))
+				t_note(t, "queues share an interrupt");
 		}
 		finish(net);
 	}

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "net_priv.h"
@@ -345,6 +346,15 @@ void net_continue(struct net *net, enum net_step last)
 	}
 }
 
+/* session() - unlike that of any driver whose frames may still be on their way */
+static uint32_t session(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint32_t)(ts.tv_nsec / 1000 + ts.tv_sec * 1000000);
+}
+
 struct net *net_up(struct test *t, const struct net_options *opts)
 {
 	static const struct net_options plain;
@@ -356,6 +366,7 @@ struct net *net_up(struct test *t, const struct net_options *opts)
 	net->t = t;
 	net->p = t_parent(t);
 	net->opts = opts ? *opts : plain;
+	net->session = session();
 	net->priv = priv;
 	priv->config_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (priv->config_fd < 0)
@@ -728,9 +739,10 @@ bool net_recv_now(struct net *net, struct net_frame *frame)
 	for (unsigned int i = 0; i < net->pairs; i++) {
 		const unsigned int pair = (net->priv->rx_turn + i) % net->pairs;
 
-		if (net->rx[pair] && recv_pair(net, pair, frame)) {
+		while (net->rx[pair] && recv_pair(net, pair, frame)) {
 			net->priv->rx_turn = pair + 1;
-			return true;
+			if (!net_frame_stale(net, frame))
+				return true;
 		}
 	}
 	return false;

@@ -116,6 +116,7 @@ struct net {
 	unsigned int queues;	 /* that the parent has */
 	unsigned int ctrl_index; /* number of the control queue; 0: none */
 	uint8_t mac[6];
+	uint32_t session; /* names this driver in the frames it makes */
 	struct vring *rx[NET_PAIRS_MAX], *tx[NET_PAIRS_MAX], *ctrl;
 	struct net_options opts;
 	struct net_priv *priv;

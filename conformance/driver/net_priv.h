@@ -90,4 +90,7 @@ uint64_t net_hash(const void *data, size_t len);
 /** net_frame_ours() - does it begin as our frames do? */
 bool net_frame_ours(const struct net_frame *frame);
 
+/** net_frame_stale() - was it sent by a driver before this one? (not where settle is exact) */
+bool net_frame_stale(const struct net *net, const struct net_frame *frame);
+
 #endif
