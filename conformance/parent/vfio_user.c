@@ -656,6 +656,12 @@ static int vfu_open(const char *rest, const struct parent_options *opts, struct 
 		d->ops.peer_send = vfu_peer_send;
 		d->ops.peer_recv = vfu_peer_recv;
 	}
+	/* no message sets a bit atomically: a log in such memory can't be marked */
+	if (!c->fds) {
+		d->ops.log_start = NULL;
+		d->ops.log_stop = NULL;
+		p->caps &= ~CAP_DIRTY_LOG;
+	}
 	d->ops.close = vfu_close;
 	return 0;
 }
