@@ -168,6 +168,10 @@ def main() -> int:
     owned.directory()
     result: dict = {"schema": 1, "qemu": qemu.version(), "accelerator": qemu.accelerator(),
                     "cpus": os.cpu_count()}
+    result["load_before"] = round(os.getloadavg()[0], 2)
+    if result["load_before"] > 0.7:
+        line(f"note: the machine is busy (load {result['load_before']}); figures of different runs "
+             "can't be compared")
     status = 0
 
     def part(name: str, function) -> None:

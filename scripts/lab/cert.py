@@ -152,7 +152,7 @@ def run_in_guest(guest: Guest, name: str, parent: str, peer: str = "",
 def can(command: str) -> bool:
     """Whether the suite knows a command."""
     found = proc.run([paths.VQCERT, "--help"], check=False)
-    return re.search(rf"^ +{command}\b", found.out, re.M) is not None
+    return re.search(rf"^ +(vqcert )?{command}\b", found.out, re.M) is not None
 
 
 def able(binary: Optional[Path] = None) -> bool:
