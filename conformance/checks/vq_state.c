@@ -147,6 +147,9 @@ CHECK(vq_state, quiet,
 		frames_turns(net, round + (unsigned int)(t_random(t) % 60));
 		/* the stop may end what was begun; from its return on it is quiet */
 		net_save(net, &state);
+		/* elsewhere what was done before may still be on its way */
+		if (!(net->p->caps & CAP_EXACT_SETTLE))
+			parent_settle(net->p);
 		while (net_has_peer(net) && net_wire(net, &got, 0))
 			;
 		for (unsigned int q = 0; q < state.queues; q++)

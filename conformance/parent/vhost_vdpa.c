@@ -491,8 +491,10 @@ static void driver_name(struct vdpa *v, char *name, size_t size)
 	slash = strrchr(from, '/');
 	if (slash)
 		from = slash + 1;
-	/* software has no device to lie under */
-	if (!strcmp(from, "devices") || !strcmp(from, "virtual"))
+	/* Of software, Linux' simulators alone lie under no device at all. */
+	if (!strcmp(from, "devices"))
+		from = "vdpa_sim";
+	if (!strcmp(from, "virtual"))
 		return;
 	snprintf(name, size, "%.*s", (int)size - 1, from);
 }
