@@ -44,6 +44,7 @@ static struct test the_test;
 void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
 const char *__asan_default_options(void);
 const char *__ubsan_default_options(void);
+void __ubsan_on_report(void);
 
 /* A check ends by longjmp and leaves its memory to the process: no leaks are looked for. */
 const char *__asan_default_options(void)
@@ -110,6 +111,12 @@ static void on_exit_call(void)
 		return;
 	frame_send(t->fd, FRAME_EXIT, 0, 0, inside(t), strlen(inside(t)));
 	send_trace(t);
+}
+
+/* UBSan ends the process without the death callback; it calls this instead. */
+void __ubsan_on_report(void)
+{
+	on_death();
 }
 
 static void on_deadline(int sig)
@@ -339,6 +346,7 @@ noreturn void child_main(const struct child_task *task, int fd)
 		else
 			probe(t);
 		phase(t, "closing the parent");
+		t->parent->inside = "close";
 		parent_close(t->parent);
 		t->parent = NULL;
 	}

@@ -203,18 +203,6 @@ static void keep_log(struct place *place)
 	place->log = NULL;
 }
 
-/* A report of UBSan that came without our callback: whose source file does it name? */
-static bool log_blames_simulator(const char *log)
-{
-	const char *at = log ? strstr(log, ": runtime error:") : NULL;
-
-	if (!at)
-		return false;
-	while (at > log && at[-1] != '\n')
-		at--;
-	return !strncmp(at, "sim/", 4) || !strncmp(at, "../../sim/", 10);
-}
-
 static const char *signal_name(int sig, char buf[24])
 {
 	const char *abbreviation = sigabbrev_np(sig);
@@ -233,30 +221,28 @@ static void decide_death(struct place *place, int status)
 	bool in_process = place->job.parent && probe_in_process(place->job.parent);
 	char how[64], buf[24];
 	const char *advice = "; a mistake of the suite: please report it";
-	bool failed = result->verdict == V_FAIL, blame;
+	bool failed = result->verdict == V_FAIL;
 	/* what went wrong before is not lost */
 	char *first = xformat("%s%s", failed ? result->diagnosis : "", failed ? "; then " : "");
 
-	if (place->crashed && !place->crash_signal)
+	if (place->crashed && !place->crash_signal) {
 		snprintf(how, sizeof(how), "was stopped by a sanitizer");
-	else if (place->crashed)
+	} else if (place->crashed) {
 		snprintf(how, sizeof(how), "crashed with %s",
 			 signal_name(place->crash_signal, buf));
-	else if (WIFSIGNALED(status)) {
+	} else if (WIFSIGNALED(status)) {
 		snprintf(how, sizeof(how), "was killed by %s", signal_name(WTERMSIG(status), buf));
 		advice = "; did somebody end it, or did the machine run out of memory?";
-	} else if (place->log && strstr(place->log, "runtime error:"))
-		snprintf(how, sizeof(how), "was stopped by a sanitizer");
-	else
+	} else {
 		snprintf(how, sizeof(how), "exited with status %d", WEXITSTATUS(status));
+	}
 
-	blame = in_process && (((place->crashed || place->exited) && *place->inside) ||
-			       (!place->crashed && log_blames_simulator(place->log)));
-	if (blame) {
+	/* outside of the parent's operations it is the suite's own code that ran */
+	if (in_process && (place->crashed || place->exited) && *place->inside) {
 		result->parent_died = true;
 		result_set(result, V_FAIL,
-			   xformat("%sthe parent %s%s%s, while %s", first, how,
-				   *place->inside ? " inside " : "", place->inside, place->phase));
+			   xformat("%sthe parent %s inside %s, while %s", first, how, place->inside,
+				   place->phase));
 		free(first);
 		return;
 	}

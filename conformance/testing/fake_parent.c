@@ -7,6 +7,7 @@
  * are as many kinds of defects as the prover has to tell apart.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,17 @@ void parent_close(struct parent *p)
 	p->inside = "close";
 	if (address_is("close-crash"))
 		abort();
+	if (address_is("undefined")) {
+		volatile int most = INT_MAX;
+
+		most = most + 1;
+	}
+	if (address_is("overrun")) {
+		char *volatile one = malloc(1);
+
+		one[1] = 0;
+		free(one);
+	}
 	if (address_is("close-hang"))
 		for (;;)
 			pause();

@@ -80,6 +80,20 @@ static void a_crash_is_whose_it_is(void **state)
 	expect("fake:hardware", "ends.parent_crashes", "BROKEN", "inside kick");
 }
 
+/* What only a sanitizer sees is as good as a crash. */
+static void a_sanitizers_report_is_whose_it_is(void **state)
+{
+	(void)state;
+#ifdef __SANITIZE_ADDRESS__
+	expect("fake:undefined", "ends.passes", "FAIL", "stopped by a sanitizer");
+	expect("fake:overrun", "ends.passes", "FAIL", "stopped by a sanitizer inside close");
+	assert_non_null(strstr(text(json_array_get(json_object_get(document, "checks"), 0), "log"),
+			       "heap-buffer-overflow"));
+#else
+	skip();
+#endif
+}
+
 static void a_deadline_ends_a_check(void **state)
 {
 	json_t *object;
@@ -510,6 +524,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_end_of_a_check),
 		cmocka_unit_test(a_crash_is_whose_it_is),
+		cmocka_unit_test(a_sanitizers_report_is_whose_it_is),
 		cmocka_unit_test(a_deadline_ends_a_check),
 		cmocka_unit_test(a_deadline_counts_for_closing_too),
 		cmocka_unit_test(a_parent_that_does_not_reset_fails),
