@@ -770,6 +770,41 @@ CHECK(dirty_log, off, .requirements = "IFC-LM-002 VHU-LOG-011",
 	net_down(net);
 }
 
+CHECK(dirty_log, unmapped, .requirements = "VDPA-TLB-003 OPS-DMA-004 VIO-RESET-001",
+      .summary = "a log whose memory was unmapped is not written; a reset brings the device back",
+      .needs = LOG_NEEDS)
+{
+	for (unsigned int turn = 0; turn < 6; turn++) {
+		struct net *net = log_net(t, DMA_BY_SEED);
+		const struct dma_mem area = dma_alloc_pages(net->dma, 64);
+		const struct dma_log log = dma_log_alloc(net->dma);
+		struct dma_snapshot *snap;
+
+		offer_by_chance(net, &area, 2048);
+		start(net, &log);
+		publish(net, 0);
+		receive(net, 8, 0);
+		for (unsigned int i = 0; i < 8; i++)
+			inject(net, 0);
+		frames_turns(net, turn);
+		t_step(t, "unmap the log after %u turns", turn);
+		t_ok(t, dma_unmap(net->dma, &log.mem));
+		snap = dma_snapshot(net->dma, &log.mem);
+		for (unsigned int i = 0; i < 8; i++)
+			inject(net, 0);
+		parent_settle(net->p);
+		t_expect(t, !net->p->dead, "the parent died when its log was unmapped");
+		t_expect(t, !dma_changed(snap, NULL, 0),
+			 "the log was written after its memory had been unmapped");
+		dma_snapshot_free(snap);
+		end(net);
+		net_down(net);
+		net = net_up(t, NULL);
+		io_run(net, 10, NULL);
+		net_down(net);
+	}
+}
+
 CHECK(dirty_log, off_after_function_reset, .requirements = "VFU-RST-001 VIO-PCI-001",
       .summary = "a reset of the function switches the log off", .needs = LOG_NEEDS | CAP_PCI)
 {

@@ -37,6 +37,7 @@ struct rx {
 	bool starved;
 	struct fab_sg *sg;
 	unsigned int sg_cap;
+	uint64_t again; /* a seeded defect's second look */
 };
 
 unsigned int net_rx_left(const struct dp_queue *q)
@@ -206,6 +207,17 @@ static void header(const struct rx *rx, struct packet *p, uint8_t *at)
 	memcpy(at, &h, rx->io->hdr_len);
 }
 
+/* A seeded defect's address of the first piece of @c: what the ring says by now. */
+static uint64_t second_look(struct dp_queue *q, struct rx *rx, const struct chain *c, uint64_t iova)
+{
+	struct fab_sg sg = {q->desc + 16u * c->id, sizeof(rx->again)};
+
+	if (!defect_on(q->defects, DEFECT_DMA_REREADS_DESCRIPTOR) || q->format != &dp_split ||
+	    c->indirect || fab_read(q->fab, q->space, &sg, 1, &rx->again, NULL) != 1)
+		return iova;
+	return rx->again;
+}
+
 /* The pieces of all buffers of @p, cut to what is written; fills in each buffer's share. */
 static unsigned int pieces(struct dp_queue *q, struct rx *rx, struct packet *p, uint32_t total)
 {
@@ -236,7 +248,7 @@ static unsigned int pieces(struct dp_queue *q, struct rx *rx, struct packet *p, 
 				rx->sg = more;
 				rx->sg_cap = cap;
 			}
-			rx->sg[n].iova = sg[k].iova;
+			rx->sg[n].iova = k ? sg[k].iova : second_look(q, rx, c, sg[k].iova);
 			rx->sg[n++].len = part;
 			c->written += part;
 			total -= part;

@@ -125,6 +125,10 @@ void vq_start_if_ready(struct vq *vq)
 		vdev_needs_reset(dev);
 		return;
 	}
+	if (defect_on(dev->env.defects, DEFECT_DMA_RINGS_NEED_WRITE) &&
+	    (fab_set_bits(dev->env.fab, dev->env.spaces[0], vq->addr[VQ_DESC], 0, NULL) < 0 ||
+	     fab_set_bits(dev->env.fab, dev->env.spaces[0], vq->addr[VQ_DRIVER], 0, NULL) < 0))
+		return;
 	if (defect_on(dev->env.defects, DEFECT_RESET_KEEPS_ADDRESSES)) {
 		if (!vq->latched)
 			memcpy(vq->latched_addr, vq->addr, sizeof(vq->addr));
