@@ -8,6 +8,7 @@
  * requirement without a check the reason follows from its row and from a table of what no parent
  * can show yet.
  */
+#include <errno.h>
 #include <fnmatch.h>
 #include <getopt.h>
 #include <jansson.h>
@@ -33,6 +34,7 @@ static const char help[] =
 	"      --area=AREA      only this area of the catalogue (may be repeated)\n"
 	"      --open           only requirements that a check could verify and none does\n"
 	"  -f, --format=FORMAT  human (default), csv, html, json\n"
+	"  -o, --output=FILE    write there instead of standard output\n"
 	"  -h, --help           this\n"
 	"\n"
 	"Exit status: 0; 1 if a defect names a requirement that the catalogue lacks.\n";
@@ -408,20 +410,25 @@ static int trace_main(int argc, char **argv)
 	static const struct option options[] = {{"area", required_argument, NULL, OPT_AREA},
 						{"open", no_argument, NULL, OPT_OPEN},
 						{"format", required_argument, NULL, 'f'},
+						{"output", required_argument, NULL, 'o'},
 						{"help", no_argument, NULL, 'h'},
 						{0}};
+	const char *output = NULL;
 	struct tracing t = {.checks = checks_all()};
 	void (*print)(json_t * rows) = print_human;
 	json_t *rows;
 	int option, status;
 
-	while ((option = getopt_long(argc, argv, "f:h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "f:o:h", options, NULL)) != -1) {
 		switch (option) {
 		case OPT_AREA:
 			patterns_add(&t.areas, optarg);
 			break;
 		case OPT_OPEN:
 			t.open_only = true;
+			break;
+		case 'o':
+			output = optarg;
 			break;
 		case 'f':
 			print = NULL;
@@ -448,6 +455,8 @@ static int trace_main(int argc, char **argv)
 	for (size_t i = 0; i < t.reports_n; i++)
 		load_report(&t.reports[i], argv[optind + (int)i]);
 
+	if (output && !freopen(output, "we", stdout))
+		sentence_die(EXIT_ENVIRONMENT, "%s can't be written: %s", output, strerror(errno));
 	rows = all(&t);
 	if (print)
 		print(rows);

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -820,3 +821,155 @@ def test_names_of_the_suite(vqcert):
     assert len(set(names)) == len(names) and all(NAME.fullmatch(n) for n in names)
     found = subprocess.run([vqcert, "run", "nonsense:"], capture_output=True, check=False)
     assert found.returncode == 2 and b"vqcert: " in found.stderr
+
+
+# ---- What stands around it ----------------------------------------------------------------------
+
+
+COMMANDS = ("list", "run", "prove", "trace")
+
+
+def options_of(text: str) -> List[str]:
+    return sorted(set(re.findall(r"--[a-z][a-z-]*", text)))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_manual_and_completion_know_each_option(vqcert, command):
+    """And none that there isn't."""
+    told = subprocess.run([vqcert, command, "--help"], capture_output=True, text=True,
+                          check=True).stdout
+    # but for options of other commands that the help mentions
+    wanted = [o for o in options_of(told) if re.search(rf"^ .*{o}\b", told, re.M)]
+    manual = (paths.REPO / "docs/vqcert.1").read_text()
+    zsh = (paths.REPO / "docs/completion/_vqcert").read_text()
+    part = re.search(rf"^\t{command}\)$(.*?)^\t\t;;$", zsh, re.M | re.S)
+    assert options_of(part.group(1)) == wanted
+    for option in wanted:
+        assert option == "--help" or re.search(rf"Fl Fl {option[2:]}\b", manual), option
+    assert complete(vqcert, "vqcert", command, "--") == wanted
+
+
+def complete(program: Path, name: str, *words: str) -> List[str]:
+    """What bash would offer."""
+    script = f"""
+        PATH={program.parent}:$PATH
+        compopt() {{ :; }}
+        source {paths.REPO}/docs/completion/{name}.bash
+        COMP_WORDS=({name} "$@"); COMP_CWORD=$#
+        _{name} {name} "${{!#}}" "${{COMP_WORDS[COMP_CWORD - 1]}}"
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    found = subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True,
+                           check=True)
+    assert not found.stderr
+    return sorted(set(found.stdout.split()))
+
+
+def test_completion(vqcert):
+    assert complete(vqcert, "vqcert", "pro") == ["prove"]
+    assert complete(vqcert, "vqcert", "run", "sim:ifcvf", "vq_st")[0] == "vq_state"
+    assert complete(vqcert, "vqcert", "run", "sim:ifcvf", "--format", "=", "j") == [
+        "json", "junit"]
+    assert complete(vqcert, "vqcert", "prove", "ifc") == ["ifcvf", "ifcvf-dpdk"]
+    assert "reset.keeps_position" in complete(vqcert, "vqcert", "prove", "--defect", "reset.")
+    assert complete(vqcert, "vqnic", "run", "--wire", "lo") == ["loopback"]
+    assert "--vfio-user" in complete(vqcert, "vqnic", "run", "--v")
+
+
+def test_manual_pages():
+    if not shutil.which("man"):
+        pytest.skip("man is not installed")
+    for page in ("vqcert.1", "vqnic.1"):
+        found = subprocess.run(["man", "-l", "--warnings", paths.REPO / "docs" / page],
+                               capture_output=True, text=True, check=True,
+                               env={**os.environ, "LC_ALL": "C", "MANPAGER": "cat"})
+        assert not found.stderr and "EXIT STATUS" in found.stdout
+
+
+def test_example_of_the_readme(vqcert):
+    """It shows what is printed now."""
+    text = (paths.REPO / "README.md").read_text()
+    command, excerpt = re.search(r"^\$ vqcert (run .*)\n((?:.*\n)*?)```$", text, re.M).groups()
+    found = subprocess.run([vqcert, *command.split()], capture_output=True, text=True, check=False)
+    assert found.returncode == 1
+    at = 0
+    for piece in excerpt.split("…\n"):
+        at = found.stdout.find(piece, at)
+        assert at >= 0, piece
+
+
+def test_links_of_the_documents():
+    """Every file that a document links is there."""
+    for document in (paths.REPO / "README.md", *(paths.REPO / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / link).exists(), f"{document.name}: {link}"
+
+
+@pytest.fixture
+def scaffolder(tmp_path):
+    """new-check on a copy of what it changes."""
+    home = tmp_path / "conformance"
+    (home / "checks").mkdir(parents=True)
+    (home / "requirements").mkdir()
+    source = paths.REPO / "conformance"
+    for file in ("new-check", "checks/meson.build", "checks/status.c",
+                 "requirements/requirements.tsv"):
+        shutil.copy(source / file, home / file)
+
+    def call(*argv: str) -> Ran:
+        found = subprocess.run([home / "new-check", *argv], capture_output=True, text=True,
+                               check=False)
+        return Ran(found.returncode, found.stdout, found.stderr)
+    call.home = home
+    return call
+
+
+@pytest.mark.parametrize("area", ["status", "brand_new"])
+def test_new_check(scaffolder, area):
+    """The skeleton compiles, is registered once, and its ids are held against the catalogue."""
+    home, source = scaffolder.home, paths.REPO / "conformance"
+    before = (home / "checks/meson.build").read_text()
+    assert scaffolder(area, "an_idea", "VDPA-VQ-014", "OPS-VQ-021").status == 0
+    file = home / "checks" / f"{area}.c"
+    compiled = subprocess.run(
+        ["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-fsyntax-only",
+         f"-I{source / 'checks'}", f"-I{source}", file], capture_output=True, text=True,
+        check=False)
+    assert compiled.returncode == 0, compiled.stderr
+    held = subprocess.run(
+        ["/usr/bin/python3", source / "requirements/generate.py",
+         home / "requirements/requirements.tsv", home / "out.c", file],
+        capture_output=True, text=True, check=False)
+    assert held.returncode == 0, held.stderr
+    after = (home / "checks/meson.build").read_text()
+    listed = re.findall(r"^  '(\w+\.c)',$", after, re.M)
+    assert f"{area}.c" in listed and listed == sorted(set(listed))
+    assert (after == before) == (area == "status")
+    again = scaffolder(area, "an_idea")
+    assert again.status == 2 and "already" in again.err
+    assert scaffolder(area, "another").status == 0
+    assert file.read_text().count("\nCHECK(") >= 2
+
+
+@pytest.mark.parametrize("argv, sentence", [
+    ([], "usage: new-check AREA NAME"), (["one"], "usage: new-check AREA NAME"),
+    (["Area", "x"], "only a to z"), (["a/../b", "x"], "only a to z"),
+    (["status", "x", "NO-SUCH-001"], "'NO-SUCH-001' is not in")])
+def test_new_check_refuses(scaffolder, argv, sentence):
+    found = scaffolder(*argv)
+    assert found.status == 2 and sentence in found.err
+
+
+def test_install():
+    """Everything has its place, under DESTDIR and PREFIX."""
+    build = paths.BUILD / "meson"
+    if not (build / "build.ninja").exists():
+        pytest.skip("build/meson is not configured")
+    told = subprocess.run(["meson", "introspect", "--install-plan", build], capture_output=True,
+                          text=True, check=True).stdout
+    places = {item["destination"] for kind in json.loads(told).values() for item in kind.values()}
+    for place in ("{bindir}/vqcert", "{bindir}/vqnic", "{mandir}/man1/vqcert.1",
+                  "{mandir}/man1/vqnic.1", "{datadir}/bash-completion/completions/vqcert",
+                  "{datadir}/bash-completion/completions/vqnic",
+                  "{datadir}/zsh/site-functions/_vqcert", "{datadir}/zsh/site-functions/_vqnic"):
+        assert place in places
