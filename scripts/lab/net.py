@@ -6,14 +6,9 @@ QEMU run inside it (their sockets are files, which namespaces don't touch), so n
 the machine's own network, names can't collide, and removing the namespace removes it all.
 """
 
-import ctypes
 import itertools
 import json
 import os
-import select
-import socket
-import struct
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,88 +122,3 @@ class IperfServer:
         reverse = " -R" if direction == "in" else ""
         return (f"iperf3 -J -c {self.address} -p {self.port} -t {seconds:g} -P {streams} "
                 f"--connect-timeout 5000{reverse}")
-
-
-class Reflector:
-    """The far end of a TAP that sends every frame back: a loopback cable with a TAP in it.
-
-    So a NIC on a TAP can be certified as one on a loopback wire, and then carry iperf3, without
-    being replaced. Offload headers travel along (PACKET_VNET_HDR); VLAN tags, which the kernel
-    takes out of a received frame, are put back.
-    """
-
-    SOL_PACKET = 263
-    PACKET_AUXDATA = 8
-    PACKET_VNET_HDR = 15
-    PACKET_IGNORE_OUTGOING = 23
-    VLAN_VALID = 1 << 4
-    CLONE_NEWNET = 0x40000000
-
-    def __init__(self, netns: Netns, tap: str = "tap0") -> None:
-        self._netns = netns
-        self._tap = tap
-        self._error = ""
-        self._ready = threading.Event()
-        self._wake, self._stop = os.pipe()
-        self._thread = threading.Thread(target=self._main, daemon=True)
-        self.frames = 0
-
-    def __enter__(self) -> "Reflector":
-        self._thread.start()
-        self._ready.wait(10)
-        if self._error:
-            raise LabError(f"can't reflect frames on {self._tap}: {self._error}")
-        return self
-
-    def __exit__(self, *_) -> None:
-        os.close(self._stop)
-        self._thread.join(10)
-        os.close(self._wake)
-
-    def _open(self) -> socket.socket:
-        libc = ctypes.CDLL(None, use_errno=True)
-        with open(f"/run/netns/{self._netns.name}", "rb") as file:
-            # Changes this thread only.
-            if libc.setns(file.fileno(), self.CLONE_NEWNET):
-                raise OSError(ctypes.get_errno(), "setns")
-        raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-        raw.setsockopt(self.SOL_PACKET, self.PACKET_VNET_HDR, 1)
-        raw.setsockopt(self.SOL_PACKET, self.PACKET_AUXDATA, 1)
-        raw.setsockopt(self.SOL_PACKET, self.PACKET_IGNORE_OUTGOING, 1)
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 << 20)
-        raw.bind((self._tap, 0x0003))
-        return raw
-
-    def _main(self) -> None:
-        try:
-            raw = self._open()
-        except OSError as error:
-            self._error = str(error)
-            self._ready.set()
-            return
-        self._ready.set()
-        with raw:
-            while True:
-                ready, _, _ = select.select([raw, self._wake], [], [])
-                if self._wake in ready:
-                    return
-                try:
-                    frame, extra, _, _ = raw.recvmsg(1 << 17, 256)
-                    raw.send(self._retag(frame, extra))
-                    self.frames += 1
-                except OSError:
-                    continue    # the frame is lost, as on any wire
-
-    def _retag(self, frame: bytes, extra: list) -> bytes:
-        for level, kind, data in extra:
-            if level == self.SOL_PACKET and kind == self.PACKET_AUXDATA and len(data) >= 20:
-                status, _, _, _, _, tci, tpid = struct.unpack("=IIIHHHH", data[:20])
-                if status & self.VLAN_VALID:
-                    flags, gso, head, size, start, offset = struct.unpack("=BBHHHH", frame[:10])
-                    if flags & 1:
-                        head, start = head + 4, start + 4
-                    header = struct.pack("=BBHHHH", flags, gso, head, size, start, offset)
-                    tag = struct.pack("!HH", tpid or 0x8100, tci)
-                    return header + frame[10:22] + tag + frame[22:]
-        return frame

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -114,36 +113,6 @@ def test_a_namespace_goes_away_with_its_taps():
         assert "tap0" in netns.run(["ip", "link"]).out
         name = netns.name
     assert not Path("/run/netns", name).exists()
-
-
-@pytest.mark.parametrize("vlan", [False, True])
-def test_the_reflector_sends_frames_back_whole(vlan):
-    import fcntl
-    import struct
-    head = bytes.fromhex("525400000001525400000002")
-    body = (b"\x81\x00\x00\x05" if vlan else b"") + b"\x88\xb5" + bytes(range(100))
-    got = []
-
-    def exchange(netns):
-        libc = __import__("ctypes").CDLL(None)
-        with open(f"/run/netns/{netns.name}", "rb") as file:
-            assert libc.setns(file.fileno(), 0x40000000) == 0
-        tun = os.open("/dev/net/tun", os.O_RDWR)
-        try:
-            fcntl.ioctl(tun, 0x400454ca, struct.pack("16sH22x", b"tap0", 0x0002 | 0x1000 | 0x4000))
-            with net.Reflector(netns):
-                os.write(tun, bytes(10) + head + body)
-                got.append(os.read(tun, 2000)[10:])
-        finally:
-            os.close(tun)
-
-    with net.Netns() as netns:
-        netns.tap()
-        netns.run(["ip", "addr", "flush", "dev", "tap0"])
-        thread = threading.Thread(target=exchange, args=(netns,))
-        thread.start()
-        thread.join(10)
-    assert got == [head + body]
 
 
 def test_iperf_output_that_is_no_json_says_so():
