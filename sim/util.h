@@ -3,6 +3,7 @@
 #ifndef VN_UTIL_H
 #define VN_UTIL_H
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -15,6 +16,12 @@
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "virtio is little-endian and so, for now, is every host that vqnic was tried on"
 #endif
+
+/** neg_errno() - errno as a return value: never 0, whatever a library forgot to set */
+static inline int neg_errno(void)
+{
+	return errno > 0 ? -errno : -EIO;
+}
 
 /** struct rng - splitmix64; enough to spread delays, the same on every machine */
 struct rng {

@@ -364,7 +364,8 @@ uint64_t vqnic_progress(const struct vqnic *nic);
 /** vqnic_poll_us() - how long a live loop keeps polling after the last work (profile key), us */
 unsigned int vqnic_poll_us(const struct vqnic *nic);
 
-/** vqnic_nap_us() - how long it rests between two looks meanwhile (profile key), us; 0: not at all */
+/** vqnic_nap_us() - how long it rests between two looks meanwhile (profile key), us; 0: not at all
+ */
 unsigned int vqnic_nap_us(const struct vqnic *nic);
 
 /* ---- Counters and defects ------------------------------------------------------------------ */

@@ -217,7 +217,7 @@ CHECK(ctrl, batch_is_done_in_order, .requirements = "VIO-NETCTL-015 VIO-NETMAC-0
 	struct dma_mem mem[BATCH], ack[BATCH];
 	uint8_t mac[6];
 
-	for (uint8_t i = 0; i < BATCH; i++) {
+	for (unsigned int i = 0; i < BATCH; i++) {
 		struct vring_sg sg[2];
 
 		mem[i] = dma_alloc(net->dma, 8, 1);
@@ -225,7 +225,7 @@ CHECK(ctrl, batch_is_done_in_order, .requirements = "VIO-NETCTL-015 VIO-NETMAC-0
 		mem[i].host[0] = VC_NET_CTRL_MAC;
 		mem[i].host[1] = VC_NET_CTRL_MAC_ADDR_SET;
 		memcpy(mem[i].host + 2, stranger, 6);
-		mem[i].host[7] = i;
+		mem[i].host[7] = (uint8_t)i;
 		*ack[i].host = 0xa5;
 		sg[0] = (struct vring_sg){mem[i].iova, 8, false};
 		sg[1] = (struct vring_sg){ack[i].iova, 1, true};

@@ -6,8 +6,8 @@
  * kernel vDPA device, later a vhost-user back-end) is a table of operations, modelled on the ones
  * that kernel parents implement (struct vdpa_config_ops). Each operation's comment lists what the
  * parent guarantees and in which states it may be called. Checks never call the table: they call
- * the parent_*() wrappers of parent.c, which look whether the operation exists, record the call in a
- * trace that a failing check prints, and watch the order.
+ * the parent_*() wrappers of parent.c, which look whether the operation exists, record the call in
+ * a trace that a failing check prints, and watch the order.
  *
  * What an interface can't carry is left NULL in the table; `caps` says the same as bits, so that a
  * check can declare what it needs and be skipped with the reason.
@@ -25,47 +25,47 @@ struct parent;
 struct pci_access;
 
 /* What the interface of a parent can carry. A check's `needs` are of these. */
-#define CAP_GENERATION   (1u << 0)  /* configuration generation can be read */
-#define CAP_VQ_STATE_GET (1u << 1)  /* position of a queue can be read */
-#define CAP_VQ_STATE_SET (1u << 2)  /* … and set */
-#define CAP_VQ_STOP      (1u << 3)  /* a queue (or all) can be stopped without a reset */
-#define CAP_SUSPEND      (1u << 4)
-#define CAP_RESUME       (1u << 5)
-#define CAP_DIRTY_LOG    (1u << 6)
-#define CAP_PCI          (1u << 7)  /* registers of a PCI function can be reached */
-#define CAP_VQ_RESET     (1u << 8)  /* VIRTIO_F_RING_RESET has a register */
-#define CAP_NOTIFY_AREA  (1u << 9)
-#define CAP_CONFIG_CALL  (1u << 10) /* configuration interrupt */
-#define CAP_GROUPS       (1u << 11) /* groups and address spaces can be asked about */
-#define CAP_VDPA_FD      (1u << 12) /* a /dev/vhost-vdpa descriptor */
-#define CAP_EXACT_SETTLE (1u << 13) /* settle() is exact, not a bounded window */
-#define CAP_VIRTIO_PCI   (1u << 14) /* registers of a virtio-pci function (common configuration) */
-#define CAP_IFCVF        (1u << 15) /* an IFCVF live-migration BAR */
-#define CAP_QUEUE_VECTOR (1u << 16) /* vectors can be chosen and read back */
-#define CAP_SET_CONFIG   (1u << 17)
+#define CAP_GENERATION	    (1u << 0) /* configuration generation can be read */
+#define CAP_VQ_STATE_GET    (1u << 1) /* position of a queue can be read */
+#define CAP_VQ_STATE_SET    (1u << 2) /* … and set */
+#define CAP_VQ_STOP	    (1u << 3) /* a queue (or all) can be stopped without a reset */
+#define CAP_SUSPEND	    (1u << 4)
+#define CAP_RESUME	    (1u << 5)
+#define CAP_DIRTY_LOG	    (1u << 6)
+#define CAP_PCI		    (1u << 7) /* registers of a PCI function can be reached */
+#define CAP_VQ_RESET	    (1u << 8) /* VIRTIO_F_RING_RESET has a register */
+#define CAP_NOTIFY_AREA	    (1u << 9)
+#define CAP_CONFIG_CALL	    (1u << 10) /* configuration interrupt */
+#define CAP_GROUPS	    (1u << 11) /* groups and address spaces can be asked about */
+#define CAP_VDPA_FD	    (1u << 12) /* a /dev/vhost-vdpa descriptor */
+#define CAP_EXACT_SETTLE    (1u << 13) /* settle() is exact, not a bounded window */
+#define CAP_VIRTIO_PCI	    (1u << 14) /* registers of a virtio-pci function (common configuration) */
+#define CAP_IFCVF	    (1u << 15) /* an IFCVF live-migration BAR */
+#define CAP_QUEUE_VECTOR    (1u << 16) /* vectors can be chosen and read back */
+#define CAP_SET_CONFIG	    (1u << 17)
 #define CAP_DRIVER_FEATURES (1u << 18) /* driver features can be read back */
-#define CAP_VQ_READY_GET (1u << 19)
-#define CAP_PEER         (1u << 20) /* a traffic peer of its own on the wire (not only an echo) */
-#define CAP_LINK_CONTROL (1u << 21) /* the link can be pulled from outside */
-#define CAP_TRAFFIC      (1u << 22) /* frames come back or reach a peer at all */
-#define CAP_ANNOUNCE     (1u << 23) /* the device can be made to ask for an announcement */
+#define CAP_VQ_READY_GET    (1u << 19)
+#define CAP_PEER	    (1u << 20) /* a traffic peer of its own on the wire (not only an echo) */
+#define CAP_LINK_CONTROL    (1u << 21) /* the link can be pulled from outside */
+#define CAP_TRAFFIC	    (1u << 22) /* frames come back or reach a peer at all */
+#define CAP_ANNOUNCE	    (1u << 23) /* the device can be made to ask for an announcement */
 
 /** struct vq_state - position of a queue; see set_vq_state for which fields count */
 struct vq_state {
 	bool packed;
-	uint16_t avail;       /* split: free-running; packed: ring offset */
-	uint16_t used;        /* split: free-running used index */
+	uint16_t avail; /* split: free-running; packed: ring offset */
+	uint16_t used;	/* split: free-running used index */
 	bool avail_wrap, used_wrap;
-	bool used_known;      /* this parent knows its used index apart from the available one */
+	bool used_known; /* this parent knows its used index apart from the available one */
 };
 
 /** struct parent_dma - memory to map; both ways to name it are always filled in */
 struct parent_dma {
 	uint32_t asid;
 	uint64_t iova, size;
-	void *host;           /* where it is mapped in this process */
+	void *host; /* where it is mapped in this process */
 	int fd;
-	uint64_t offset;      /* of it in @fd */
+	uint64_t offset; /* of it in @fd */
 	bool readable, writable;
 };
 
@@ -73,7 +73,7 @@ struct parent_dma {
 struct parent_info {
 	char kind[32];
 	char address[256];
-	char driver[64];      /* e.g. "ifcvf", "virtio-pci", "" if unknown */
+	char driver[64]; /* e.g. "ifcvf", "virtio-pci", "" if unknown */
 	uint32_t device_id, vendor_id;
 };
 
@@ -118,9 +118,9 @@ struct parent_ops {
 	int (*get_vq_ready)(struct parent *p, unsigned int q, bool *ready);
 
 	/*
-	 * Position. get: final once the queue is stopped and before the device is reset. set: before
-	 * ready. A split parent whose interface carries the available index alone ignores `used` and
-	 * takes it from the used ring in memory.
+	 * Position. get: final once the queue is stopped and before the device is reset. set:
+	 * before ready. A split parent whose interface carries the available index alone ignores
+	 * `used` and takes it from the used ring in memory.
 	 */
 	int (*get_vq_state)(struct parent *p, unsigned int q, struct vq_state *state);
 	int (*set_vq_state)(struct parent *p, unsigned int q, const struct vq_state *state);
@@ -165,8 +165,8 @@ struct parent_ops {
 
 	/*
 	 * Dirty log: one bit per 4096-byte page of IOVA from 0, lowest bit of byte 0 first, written
-	 * into memory at @iova of @size bytes, which is mapped. log_marks_rings: does this kind mark ring pages too, or
-	 * packet buffers alone? Any state, also while running.
+	 * into memory at @iova of @size bytes, which is mapped. log_marks_rings: does this kind
+	 * mark ring pages too, or packet buffers alone? Any state, also while running.
 	 */
 	int (*log_start)(struct parent *p, uint64_t iova, uint64_t size);
 	int (*log_stop)(struct parent *p);
@@ -179,11 +179,13 @@ struct parent_ops {
 	/*
 	 * Progress. pump: do what this kind can do without waiting (in-process: run one event);
 	 * returns >0 if something was done, 0 if nothing is left to do (only if CAP_EXACT_SETTLE is
-	 * that final), negative if the parent died. wait_fds: descriptors to poll(2) on while waiting.
+	 * that final), negative if the parent died. wait_fds: descriptors to poll(2) on while
+	 * waiting.
 	 */
 	int (*pump)(struct parent *p);
 
-	/* Peer on the wire: send towards the device, take what the device sent. 0: nothing there. */
+	/* Peer on the wire: send towards the device, take what the device sent. 0: nothing there.
+	 */
 	int (*peer_send)(struct parent *p, const struct parent_frame *frame);
 	int (*peer_recv)(struct parent *p, struct parent_frame *frame, uint8_t *buf, uint32_t size);
 	int (*set_link)(struct parent *p, bool up);
@@ -196,9 +198,9 @@ struct parent_ops {
 
 /** enum peer_kind - what stands on the wire side */
 enum peer_kind {
-	PEER_NONE,   /* nothing known: traffic checks are skipped */
-	PEER_ECHO,   /* the wire is a loopback: what is sent comes back */
-	PEER_OWN,    /* frames are seen and injected by the suite: peer_send, peer_recv */
+	PEER_NONE, /* nothing known: traffic checks are skipped */
+	PEER_ECHO, /* the wire is a loopback: what is sent comes back */
+	PEER_OWN,  /* frames are seen and injected by the suite: peer_send, peer_recv */
 };
 
 #define PARENT_TRACE 64
@@ -214,16 +216,17 @@ struct parent {
 	char trace[PARENT_TRACE][96];
 	unsigned int traced;
 	const char *inside; /* operation that runs now, NULL outside: says whose a crash is */
-	uint8_t status;     /* last status written, for the order of calls */
+	uint8_t status;	    /* last status written, for the order of calls */
 	bool dead;
 };
 
 /** struct parent_options - beside the address */
 struct parent_options {
-	const char *peer;     /* loopback, stream:SOCKET, tap:NAME, packet:IFACE, none; NULL: the kind's own */
+	const char *peer; /* loopback, stream:SOCKET, tap:NAME, packet:IFACE, none; NULL: the kind's
+			     own */
 	uint64_t seed;
-	const char *defect;   /* sim: switch this seeded defect on; NULL for none */
-	char *error;          /* sentence on failure */
+	const char *defect; /* sim: switch this seeded defect on; NULL for none */
+	char *error;	    /* sentence on failure */
 	size_t error_size;
 };
 
@@ -247,7 +250,7 @@ const struct parent_kind *const *parent_kinds(void);
  * uses them to repeat the clean run on the delayed fabric.
  */
 struct parent_kind {
-	const char *prefix;   /* "sim:" */
+	const char *prefix; /* "sim:" */
 	const char *help;
 	int (*open)(const char *rest, const struct parent_options *opts, struct parent *p);
 };

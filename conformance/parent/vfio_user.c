@@ -335,7 +335,7 @@ static int negotiate(struct client *c)
 	if (major != 0)
 		return -EPROTONOSUPPORT;
 	/* the JSON text, if there is any, ends with a NUL */
-	return got == 4 || reply[got - 1] == 0 ? 0 : -EPROTO;
+	return got == 4 || (got > 4 && reply[got - 1] == 0) ? 0 : -EPROTO;
 }
 
 static int learn(struct client *c)

@@ -26,6 +26,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../util.h"
 #include "vfio_user.h"
 #include "vfio_user_conn.h"
 
@@ -52,7 +53,7 @@ __attribute__((format(printf, 3, 4))) static int fail(struct vqnic_error *err, i
 	va_start(ap, format);
 	vsnprintf(err->text, sizeof(err->text), format, ap);
 	va_end(ap);
-	return error;
+	return error < 0 ? error : -EIO;
 }
 
 /* Take a dead socket out of the way. The directory is locked. */
@@ -64,14 +65,14 @@ static int replace_stale(const struct sockaddr_un *addr, struct vqnic_error *err
 	if (lstat(addr->sun_path, &st))
 		return errno == ENOENT
 			       ? 0
-			       : fail(err, -errno, "%s: %s", addr->sun_path, strerror(errno));
+			       : fail(err, neg_errno(), "%s: %s", addr->sun_path, strerror(errno));
 	if (!S_ISSOCK(st.st_mode))
 		return fail(err, -EADDRINUSE,
 			    "%s: exists and is no socket; choose another path or remove it",
 			    addr->sun_path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return fail(err, -errno, "%s: no socket to be had: %s", addr->sun_path,
+		return fail(err, neg_errno(), "%s: no socket to be had: %s", addr->sun_path,
 			    strerror(errno));
 	error = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) ? errno : 0;
 	close(fd);
@@ -81,7 +82,7 @@ static int replace_stale(const struct sockaddr_un *addr, struct vqnic_error *err
 			    addr->sun_path, error ? ", or is not for us to ask: " : "",
 			    error ? strerror(error) : "");
 	if (unlink(addr->sun_path) && errno != ENOENT)
-		return fail(err, -errno, "%s: a socket left behind that can't be removed: %s",
+		return fail(err, neg_errno(), "%s: a socket left behind that can't be removed: %s",
 			    addr->sun_path, strerror(errno));
 	return 0;
 }
@@ -96,10 +97,10 @@ static int lock_directory(const char *path, struct vqnic_error *err)
 	dir = dirname(copy);
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return fail(err, -errno, "%s: the directory of the socket can't be opened: %s", dir,
-			    strerror(errno));
+		return fail(err, neg_errno(), "%s: the directory of the socket can't be opened: %s",
+			    dir, strerror(errno));
 	if (flock(fd, LOCK_EX)) {
-		fail(err, -errno, "%s: can't be locked: %s", dir, strerror(errno));
+		fail(err, neg_errno(), "%s: can't be locked: %s", dir, strerror(errno));
 		close(fd);
 		return -EIO;
 	}
@@ -114,7 +115,7 @@ static int make_socket(struct vfio_user_server *server, struct vqnic_error *err)
 
 	server->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (server->listen_fd < 0)
-		return fail(err, -errno, "%s: no socket to be had: %s", path, strerror(errno));
+		return fail(err, neg_errno(), "%s: no socket to be had: %s", path, strerror(errno));
 	lock = lock_directory(path, err);
 	if (lock < 0)
 		return lock;
@@ -122,12 +123,13 @@ static int make_socket(struct vfio_user_server *server, struct vqnic_error *err)
 	if (!ret && (bind(server->listen_fd, (const struct sockaddr *)&server->addr,
 			  sizeof(server->addr)) ||
 		     lstat(path, &st)))
-		ret = fail(err, -errno, "%s: the socket can't be made: %s", path, strerror(errno));
+		ret = fail(err, neg_errno(), "%s: the socket can't be made: %s", path,
+			   strerror(errno));
 	if (!ret) {
 		server->dev = st.st_dev;
 		server->ino = st.st_ino;
 		if (listen(server->listen_fd, 4))
-			ret = fail(err, -errno, "%s: can't listen: %s", path, strerror(errno));
+			ret = fail(err, neg_errno(), "%s: can't listen: %s", path, strerror(errno));
 	}
 	close(lock);
 	return ret;
@@ -179,7 +181,7 @@ static int watch_listener(struct vfio_user_server *server, const char *path,
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = server};
 
 	if (epoll_ctl(server->epfd, EPOLL_CTL_ADD, server->listen_fd, &ev))
-		return fail(err, -errno, "%s: epoll: %s", path, strerror(errno));
+		return fail(err, neg_errno(), "%s: epoll: %s", path, strerror(errno));
 	return 0;
 }
 
@@ -215,7 +217,7 @@ static int check_socket(const char *name, int fd, bool *listening, struct vqnic_
 	int type, accepts;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len))
-		return fail(err, -errno,
+		return fail(err, neg_errno(),
 			    "%s: descriptor %d is no socket (%s); pass one that is open", name, fd,
 			    strerror(errno));
 	len = sizeof(int);
@@ -245,7 +247,7 @@ int vfio_user_adopt(const struct vfio_user_config *cfg, int fd, struct vfio_user
 	} else if (listening) {
 		server->listen_fd = fd;
 		if (fcntl(fd, F_SETFL, O_NONBLOCK) || fcntl(fd, F_SETFD, FD_CLOEXEC))
-			ret = fail(err, -errno, "%s: %s", cfg->path, strerror(errno));
+			ret = fail(err, neg_errno(), "%s: %s", cfg->path, strerror(errno));
 		else
 			ret = watch_listener(server, cfg->path, err);
 	} else {

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../util.h"
+
 struct backing {
 	struct backing *next;
 	dev_t dev;
@@ -57,7 +59,7 @@ static int backing_new(struct backing_set *set, int fd, const struct stat *st, u
 		b->base = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
 	}
 	if (b->base == MAP_FAILED) {
-		int err = -errno;
+		int err = neg_errno();
 
 		free(b);
 		return err;

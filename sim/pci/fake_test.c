@@ -414,8 +414,11 @@ static int setup(void **state, enum profile_personality personality)
 	struct fake *f = calloc(1, sizeof(*f));
 	struct fake_fabric *fab = calloc(1, sizeof(*fab));
 
-	if (!f || !fab)
+	if (!f || !fab) {
+		free(f);
+		free(fab);
 		return -1;
+	}
 	fab->base.ops = &fabric_ops;
 	f->fab = &fab->base;
 	f->profile = (struct profile){
