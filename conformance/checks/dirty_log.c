@@ -123,7 +123,7 @@ static uint32_t inject(struct net *net, uint32_t len)
 
 	if (!len)
 		len = 60 + (uint32_t)(t_random(net->t) % (LONGEST - 59));
-	net_frame_make(net, &frame, 0, seq++, len);
+	net_frame_make(net, &frame, NET_FLOW_OWN, seq++, len);
 	if (net_inject(net, &frame))
 		t_broken(net->t, "the wire takes no frame");
 	return len;

@@ -342,7 +342,7 @@ CHECK(dma, descriptor_changed, .requirements = "VIO-SPLIT-006",
 	static uint8_t readable[NET_FRAME_MAX];
 
 	/* behind the new version lies a frame that is to be sent: the device may only read it */
-	net_frame_make(net, &frame, 0, 0, 1500);
+	net_frame_make(net, &frame, NET_FLOW_OWN, 0, 1500);
 	memset(is.host + PIECE_TOO, 0, net->hdr_len);
 	memcpy(is.host + PIECE_TOO + net->hdr_len, frame.data, frame.len);
 	memcpy(readable, is.host + PIECE_TOO, len);
@@ -439,7 +439,7 @@ CHECK(dma, descriptors_keep_changing, .requirements = "VIO-SPLIT-006 VIO-RESET-0
 			t_broken(t, "a thread can't be started");
 		vring_kick_now(net->rx[0]);
 		for (uint32_t i = 0; i < 40; i++) {
-			net_frame_make(net, &frame, 0, i, 60 + 30 * i);
+			net_frame_make(net, &frame, NET_FLOW_OWN, i, 60 + 30 * i);
 			net_inject(net, &frame);
 			frames_turns(net, 3);
 		}
@@ -481,7 +481,7 @@ static void layout(struct test *t, enum dma_layout which)
 		const uint32_t off = DMA_PAGE * (1 + i % 2) - 700 + 97 * i;
 		struct vring_sg sg = {mem.iova + off, 0, false};
 
-		net_frame_make(net, &frame, 0, i, 1000 + 40 * i);
+		net_frame_make(net, &frame, NET_FLOW_OWN, i, 1000 + 40 * i);
 		memset(mem.host + off, 0, net->hdr_len);
 		memcpy(mem.host + off + net->hdr_len, frame.data, frame.len);
 		sg.len = net->hdr_len + frame.len;
@@ -491,7 +491,7 @@ static void layout(struct test *t, enum dma_layout which)
 		t_expect(t, net_wire(net, &got, NET_SOON), "frame %u must reach the wire", i);
 		frames_same(net, &frame, &got, "sent");
 		net_drain(net);
-		net_frame_make(net, &frame, 0, i, 1514);
+		net_frame_make(net, &frame, NET_FLOW_OWN, i, 1514);
 		frame_in(net, &frame);
 	}
 	net_down(net);

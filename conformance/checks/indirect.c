@@ -22,7 +22,7 @@ static void tables(struct test *t, enum net_format format)
 							  .rx_split = true});
 
 	for (unsigned int i = 0; i < 45; i++) {
-		net_frame_make(net, &frame, 0, i, 60 + (uint32_t)(t_random(t) % 1455));
+		net_frame_make(net, &frame, NET_FLOW_OWN, i, 60 + (uint32_t)(t_random(t) % 1455));
 		frame_out(net, 0, &frame, 1 + i % 14,
 			  NET_SEND_INDIRECT | (i & 1 ? NET_SEND_HDR_APART : 0));
 		frame_in(net, &frame);
@@ -84,7 +84,7 @@ static void by_hand(struct net *net, struct raw *raw, const struct hand *h)
 	uint64_t iova;
 	uint32_t at = 0;
 
-	net_frame_make(net, &frame, 0, h->pieces, 1000);
+	net_frame_make(net, &frame, NET_FLOW_OWN, h->pieces, 1000);
 	mem = raw_frame(net, &frame);
 	pages = dma_alloc_pages(net->dma, 2);
 	table = pages.host + (h->across ? DMA_PAGE - 16 * (h->pieces / 2) : 0);
@@ -206,7 +206,7 @@ CHECK(indirect, hostile, .requirements = "VIO-SPLIT-008 VIO-RESET-001",
 
 		t_step(t, "%s", what[i]);
 		parent_settle(net->p);
-		net_frame_make(net, &frame, 0, 0, 300);
+		net_frame_make(net, &frame, NET_FLOW_OWN, 0, 300);
 		mem = raw_frame(net, &frame);
 		table = dma_alloc(net->dma, 64, 16);
 		for (unsigned int k = 0; k < 4; k++)

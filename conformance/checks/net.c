@@ -23,11 +23,11 @@ CHECK(net, transmit_sizes, .requirements = "VIO-NETH-003 VIO-FRAME-001",
 	struct net *net = net_up(t, NULL);
 
 	for (uint32_t len = 60; len <= 1514; len += 1 + (uint32_t)(t_random(t) % 23)) {
-		net_frame_make(net, &frame, 0, len, len);
+		net_frame_make(net, &frame, NET_FLOW_OWN, len, len);
 		frame_out(net, 0, &frame, 1 + (unsigned int)(t_random(t) % 5),
 			  t_random(t) & 1 ? NET_SEND_HDR_APART : 0);
 	}
-	net_frame_make(net, &frame, 0, 0, 1514);
+	net_frame_make(net, &frame, NET_FLOW_OWN, 0, 1514);
 	frame_out(net, 0, &frame, 14, 0);
 	net_down(net);
 }
@@ -41,10 +41,10 @@ CHECK(net, receive_sizes, .requirements = "VIO-SPLIT-012 VIO-NETH-003 VIO-FRAME-
 		struct net *net = net_up(t, &(struct net_options){.rx_split = apart});
 
 		for (uint32_t len = 60; len <= 1514; len += 1 + (uint32_t)(t_random(t) % 23)) {
-			net_frame_make(net, &frame, 0, len, len);
+			net_frame_make(net, &frame, NET_FLOW_OWN, len, len);
 			frame_in(net, &frame);
 		}
-		net_frame_make(net, &frame, 0, 0, 1514);
+		net_frame_make(net, &frame, NET_FLOW_OWN, 0, 1514);
 		frame_in(net, &frame);
 		net_down(net);
 	}
@@ -84,7 +84,7 @@ CHECK(net, mtu, .requirements = "VIO-NETC-006 VIO-NETC-005",
 	if (mtu + 14 > 9000)
 		t_skip(t, SKIP_FEATURE, "an MTU of %u, longer than this check's buffers", mtu);
 	for (uint32_t less = 0; less < 4; less++) {
-		net_frame_make(net, &frame, 0, less, mtu + 14 - less);
+		net_frame_make(net, &frame, NET_FLOW_OWN, less, mtu + 14 - less);
 		frame_out(net, 0, &frame, 1 + less, 0);
 		frame_in(net, &frame);
 	}
@@ -92,7 +92,7 @@ CHECK(net, mtu, .requirements = "VIO-NETC-006 VIO-NETC-005",
 		return;
 	/* a VLAN tag more is no longer frame in everyone's book: well beyond it */
 	for (uint32_t more = 100; more < 600; more += 100) {
-		net_frame_make(net, &frame, 0, more, mtu + 14 + more);
+		net_frame_make(net, &frame, NET_FLOW_OWN, more, mtu + 14 + more);
 		/* the wire may refuse it */
 		if (net_inject(net, &frame))
 			continue;
@@ -100,7 +100,7 @@ CHECK(net, mtu, .requirements = "VIO-NETC-006 VIO-NETC-005",
 		t_expect(t, !net_recv(net, &got, 0),
 			 "a frame of %u bytes was received with an MTU of %u", got.len, mtu);
 	}
-	net_frame_make(net, &frame, 0, 0, mtu + 14);
+	net_frame_make(net, &frame, NET_FLOW_OWN, 0, mtu + 14);
 	frame_in(net, &frame);
 	net_down(net);
 }
@@ -120,7 +120,7 @@ CHECK(net, without_mrg, .requirements = "VIO-NETH-003 VIO-NETRX-010 VIO-NETRX-00
 	for (unsigned int i = 0; i < 40; i++) {
 		struct net_frame *in;
 
-		net_frame_make(net, &frame, 0, i, i & 1 ? 1514 : 60 + i * 30);
+		net_frame_make(net, &frame, NET_FLOW_OWN, i, i & 1 ? 1514 : 60 + i * 30);
 		frame_out(net, 0, &frame, 1 + i % 3, 0);
 		in = frame_in(net, &frame);
 		t_expect_eq(t, in->hdr.num_buffers, 1, "num_buffers without MRG_RXBUF");
@@ -209,12 +209,12 @@ static void merged(struct test *t, enum net_format format)
 			struct together w = {.net = net, .from = at.used, .wrap = at.used_wrap};
 			uint32_t done = 0, total;
 
-			net_frame_make(net, &frame, 0, k,
+			net_frame_make(net, &frame, NET_FLOW_OWN, k,
 				       k % 3 ? 60 + (uint32_t)(t_random(t) % 1400) : 1514);
 			/* the edges: a frame that just fills its buffers */
 			total = pool.size * (1 + k % 2) - net->hdr_len;
 			if (k % 3 == 1 && total <= longest)
-				net_frame_make(net, &frame, 0, k, total);
+				net_frame_make(net, &frame, NET_FLOW_OWN, k, total);
 			total = net->hdr_len + frame.len;
 			w.expect = (total + pool.size - 1) / pool.size;
 			t_ok(t, net_inject(net, &frame));
@@ -284,7 +284,7 @@ CHECK(net, small_buffers, .requirements = "VIO-NETRX-006 VIO-FRAME-001",
 							  .rx_count = 8});
 
 	for (unsigned int i = 0; i < 12; i++) {
-		net_frame_make(net, &frame, 0, i, i % 3 ? 800 : 1514);
+		net_frame_make(net, &frame, NET_FLOW_OWN, i, i % 3 ? 800 : 1514);
 		net_inject(net, &frame);
 		parent_settle(net->p);
 		/* it may come cut short, in one buffer; the slack around is looked at */
@@ -292,7 +292,7 @@ CHECK(net, small_buffers, .requirements = "VIO-NETRX-006 VIO-FRAME-001",
 			t_expect(t, got.len <= 200 - net->hdr_len && got.buffers == 1,
 				 "a frame of %u bytes in %u buffers was received into one of 200",
 				 got.len, got.buffers);
-		net_frame_make(net, &frame, 0, i, 100 + i);
+		net_frame_make(net, &frame, NET_FLOW_OWN, i, 100 + i);
 		frame_in(net, &frame);
 	}
 	net_down(net);
@@ -357,7 +357,7 @@ CHECK(net, transmit_header,
 								  VC_BIT(VC_NET_F_HOST_TSO4)});
 
 	for (unsigned int i = 0; i < 40; i++) {
-		net_frame_make(net, &frame, 0, i, 100 + i);
+		net_frame_make(net, &frame, NET_FLOW_OWN, i, 100 + i);
 		frame.hdr.flags = i & 1 ? 0xc0 : 0;
 		frame.hdr.csum_start = (uint16_t)(i & 2 ? 34 + i : t_random(t));
 		frame.hdr.csum_offset = (uint16_t)(i & 4 ? 6 : t_random(t));
@@ -566,7 +566,7 @@ CHECK(net, pairs, .requirements = "VDPA-VQ-001 OPS-GEN-004 VIO-NETF-010",
 	struct net *net = net_up(t, &(struct net_options){.pairs = pairs, .size = 64});
 
 	for (unsigned int i = 0; i < pairs; i++) {
-		net_frame_make(net, &frame, i, 0, 300);
+		net_frame_make(net, &frame, NET_FLOW_OWN + i, 0, 300);
 		frame_out(net, i, &frame, 2, 0);
 	}
 	io_run(net, 60 * pairs, NULL);

@@ -26,7 +26,7 @@ static unsigned int by_chance(struct test *t, unsigned int n)
 static void offer(struct net *net, unsigned int pair, unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i++) {
-		net_frame_make(net, &frame, pair, number++, 60);
+		net_frame_make(net, &frame, NET_FLOW_OWN + pair, number++, 60);
 		if (net_send(net, pair, &frame, 1, NET_SEND_NO_PUBLISH))
 			t_broken(net->t, "a bug of this check: no room for %u frames", n);
 	}
@@ -87,7 +87,7 @@ static void flags(struct test *t, enum net_format format)
 	       quiet ? "none" : "seen");
 	for (unsigned int i = 0; i < 20; i++) {
 		vring_calls(rx);
-		net_frame_make(net, &frame, 0, i, 100);
+		net_frame_make(net, &frame, NET_FLOW_OWN, i, 100);
 		t_ok(t, net_inject(net, &frame));
 		t_expect(t, vring_wait_call(rx, 0), "rx0 (%s): a received frame must interrupt",
 			 format_name(net));
@@ -448,7 +448,7 @@ CHECK(notify, every_queue, .requirements = "VIO-NOTIF-001 IFC-NTF-002 OPS-VQ-005
 		for (unsigned int i = 0; i < pairs; i++) {
 			/* at rest: nothing but the kick tells the device */
 			parent_settle(net->p);
-			net_frame_make(net, &frame, i, number++, 100);
+			net_frame_make(net, &frame, NET_FLOW_OWN + i, number++, 100);
 			frame_out(net, i, &frame, 1, 0);
 		}
 	net_down(net);
@@ -505,7 +505,7 @@ CHECK(notify, early, .requirements = "VIO-STATUS-005 VIO-STATUS-006 VIO-NOTIF-00
 		for (unsigned int q = 0; q < 2; q++)
 			vring_kick_now(net_ring(net, q));
 		finish(net);
-		net_frame_make(net, &frame, 0, 0, 200);
+		net_frame_make(net, &frame, NET_FLOW_OWN, 0, 200);
 		frame_in(net, &frame);
 		net_down(net);
 	}
@@ -522,7 +522,7 @@ CHECK(notify, data, .requirements = "VIO-NOTIF-002 OPS-VQ-006",
 	net = net_up(t, &(struct net_options){.notification_data = true, .size = 16});
 	for (unsigned int i = 0; i < 40; i++) {
 		parent_settle(net->p);
-		net_frame_make(net, &frame, 0, i, 60);
+		net_frame_make(net, &frame, NET_FLOW_OWN, i, 60);
 		frame_out(net, 0, &frame, 1 + i % 3, 0);
 	}
 	io_run(net, 200, NULL);
@@ -541,7 +541,7 @@ CHECK(notify, packed_data, .requirements = "VIO-NOTIF-002 OPS-VQ-007",
 				.notification_data = true, .format = NET_PACKED, .size = 16});
 	for (unsigned int i = 0; i < 40; i++) {
 		parent_settle(net->p);
-		net_frame_make(net, &frame, 0, i, 60);
+		net_frame_make(net, &frame, NET_FLOW_OWN, i, 60);
 		frame_out(net, 0, &frame, 1 + i % 3, 0);
 	}
 	io_run(net, 200, NULL);

@@ -25,7 +25,7 @@ CHECK(packed, laps, .requirements = "VIO-PACK-028 VIO-PACK-029 VIO-PACK-003",
 	struct net *net = net_up(t, &(struct net_options){.format = NET_PACKED, .size = 16});
 
 	for (unsigned int i = 0; i < 80; i++) {
-		net_frame_make(net, &frame, 0, i, 60 + i);
+		net_frame_make(net, &frame, NET_FLOW_OWN, i, 60 + i);
 		frame_out(net, 0, &frame, 1, 0);
 		frame_in(net, &frame);
 	}
@@ -41,7 +41,7 @@ CHECK(packed, chains, .requirements = "VIO-PACK-030 VIO-PACK-031 VIO-PACK-020 VI
 		t, &(struct net_options){.format = NET_PACKED, .size = 32, .rx_split = true});
 
 	for (unsigned int i = 0; i < 60; i++) {
-		net_frame_make(net, &frame, 0, i, 60 + (uint32_t)(t_random(t) % 1455));
+		net_frame_make(net, &frame, NET_FLOW_OWN, i, 60 + (uint32_t)(t_random(t) % 1455));
 		frame_out(net, 0, &frame, 1 + i % 14, i % 3 ? 0 : NET_SEND_HDR_APART);
 		if (i % 4 == 0)
 			frame_in(net, &frame);
@@ -69,7 +69,7 @@ CHECK(packed, odd_sizes, .requirements = "VIO-PACK-002 VIO-PACK-028 OPS-VQ-028",
 		t_step(t, "rings of %u", sizes[i]);
 		t_expect_eq(t, vring_size(net->tx[0]), sizes[i], "size of the ring");
 		for (unsigned int k = 0; k < 3u * sizes[i] && k < 300; k++) {
-			net_frame_make(net, &frame, 0, k, 60);
+			net_frame_make(net, &frame, NET_FLOW_OWN, k, 60);
 			frame_out(net, 0, &frame, 1 + k % (sizes[i] < 4 ? 1 : 4), 0);
 			if (k < 20)
 				frame_in(net, &frame);
@@ -94,7 +94,7 @@ CHECK(packed, write_flag, .requirements = "VIO-PACK-032 VIO-PACK-029",
 		struct vring_used used;
 		uint16_t flags;
 
-		net_frame_make(net, &frame, 0, i, 200 + i);
+		net_frame_make(net, &frame, NET_FLOW_OWN, i, 200 + i);
 		t_ok(t, vring_add(net->rx[0], &sg, 1, 0, NULL));
 		vring_publish(net->rx[0], 0);
 		vring_kick(net->rx[0]);
@@ -129,7 +129,7 @@ CHECK(packed, not_before_available, .requirements = "VIO-PACK-008 VIO-PACK-009",
 	for (unsigned int i = 0; i < 30; i++) {
 		t_step(t, "round %u", i);
 		for (unsigned int k = 0; k < 3; k++) {
-			net_frame_make(net, &frame, 0, 3 * i + k, 100 + k);
+			net_frame_make(net, &frame, NET_FLOW_OWN, 3 * i + k, 100 + k);
 			t_ok(t, net_send(net, 0, &frame, 1 + k, NET_SEND_NO_PUBLISH));
 		}
 		/* one of the three: the others' tails are written, their heads withheld */
@@ -239,7 +239,7 @@ CHECK(packed, hostile, .requirements = "VIO-PACK-006 VIO-RESET-001",
 
 		t_step(t, "%s", what[i]);
 		parent_settle(net->p);
-		net_frame_make(net, &frame, 0, 0, 300);
+		net_frame_make(net, &frame, NET_FLOW_OWN, 0, 300);
 		mem = raw_frame(net, &frame);
 		for (unsigned int k = 0; k < 16; k++)
 			d[k] = (struct raw_desc){mem.iova, 40, VC_DESC_F_NEXT, 0};

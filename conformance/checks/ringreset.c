@@ -62,7 +62,7 @@ CHECK(ringreset, silence, .requirements = "VIO-QRST-001 VIO-QRST-002",
 		const struct dma_mem *area;
 
 		for (unsigned int k = 0; k < 12; k++) {
-			net_frame_make(net, &frame, 0, k, 400);
+			net_frame_make(net, &frame, NET_FLOW_OWN, k, 400);
 			t_ok(t, net_send(net, 0, &frame, 1, NET_SEND_NO_PUBLISH));
 		}
 		vring_publish(net->tx[0], 0);
@@ -81,7 +81,7 @@ CHECK(ringreset, silence, .requirements = "VIO-QRST-001 VIO-QRST-002",
 		snap = dma_snapshot(net->dma, NULL);
 		/* what the driver still holds for outstanding, and a doorbell that comes late */
 		if (q) {
-			net_frame_make(net, &frame, 0, 99, 400);
+			net_frame_make(net, &frame, NET_FLOW_OWN, 99, 400);
 			t_ok(t, net_send(net, 0, &frame, 1, NET_SEND_NO_KICK));
 			for (unsigned int a = 0; a < 3; a++) {
 				area = vring_area(net->tx[0], a);
@@ -132,7 +132,7 @@ CHECK(ringreset, other_size, .requirements = "VIO-QRST-006",
 		t_ok(t, parent_set_vq_ready(net->p, 1, true));
 		net->tx[0] = r;
 		for (unsigned int k = 0; k < 3u * sizes[i] && k < 150; k++) {
-			net_frame_make(net, &frame, 0, k, 90);
+			net_frame_make(net, &frame, NET_FLOW_OWN, k, 90);
 			frame_out(net, 0, &frame, 1, 0);
 		}
 		for (unsigned int a = 0; a < 3; a++)
@@ -202,7 +202,7 @@ CHECK(ringreset, receive, .requirements = "VIO-QRST-003 VIO-NETMQ-013",
 		vring_publish(r, 0);
 		vring_kick(r);
 		for (unsigned int k = 0; k < 3; k++) {
-			net_frame_make(net, &frame, 0, 10 * i + k, 300);
+			net_frame_make(net, &frame, NET_FLOW_OWN, 10 * i + k, 300);
 			t_ok(t, net_inject(net, &frame));
 			t_expect(t, vring_wait(r, 0) && vring_get(r, &used),
 				 "frame %u must be received", k);
@@ -212,7 +212,7 @@ CHECK(ringreset, receive, .requirements = "VIO-QRST-003 VIO-NETMQ-013",
 		}
 		t_ok(t, parent_vq_reset(net->p, 0));
 		dma_poison(net->dma, mem.host, mem.size);
-		net_frame_make(net, &frame, 0, 9999, 300);
+		net_frame_make(net, &frame, NET_FLOW_OWN, 9999, 300);
 		for (unsigned int k = 0; k < 4; k++)
 			net_inject(net, &frame);
 		parent_settle(net->p);

@@ -20,11 +20,11 @@ CHECK(split, chains, .requirements = "VIO-SPLIT-012 VIO-SPLIT-015 VIO-FRAME-001"
 	struct net *net = net_up(t, &(struct net_options){.size = 64});
 
 	for (unsigned int i = 0; i < 56; i++) {
-		net_frame_make(net, &frame, 0, i, 60 + (uint32_t)(t_random(t) % 1455));
+		net_frame_make(net, &frame, NET_FLOW_OWN, i, 60 + (uint32_t)(t_random(t) % 1455));
 		frame_out(net, 0, &frame, 1 + i % 14, i % 3 ? 0 : NET_SEND_HDR_APART);
 	}
 	for (unsigned int i = 0; i < 24; i++) {
-		net_frame_make(net, &frame, 0, i, 60 + (uint32_t)(t_random(t) % 1455));
+		net_frame_make(net, &frame, NET_FLOW_OWN, i, 60 + (uint32_t)(t_random(t) % 1455));
 		frame_in(net, &frame);
 	}
 	io_run(net, 200, NULL);
@@ -37,7 +37,7 @@ static void fill(struct net *net, unsigned int n)
 	static struct net_frame got;
 
 	for (unsigned int i = 0; i < n; i++) {
-		net_frame_make(net, &frame, 0, i, 60);
+		net_frame_make(net, &frame, NET_FLOW_OWN, i, 60);
 		if (net_send(net, 0, &frame, 1, NET_SEND_NO_PUBLISH))
 			t_broken(net->t, "a bug of this check: %u frames do not fit", n);
 	}
@@ -85,7 +85,7 @@ CHECK(split, ring_sizes, .requirements = "VIO-SPLIT-002 OPS-VQ-028 OPS-VQ-003 VI
 		fill(net, size > 1 && full > 1 ? full - 1 : 1);
 		fill(net, full > 2 ? full / 2 : 1);
 		for (unsigned int i = 0; i < 2 * size && i < 40; i++) {
-			net_frame_make(net, &frame, 0, i, 60);
+			net_frame_make(net, &frame, NET_FLOW_OWN, i, 60);
 			frame_in(net, &frame);
 		}
 		net_down(net);
@@ -106,7 +106,7 @@ static void run_up(struct net *net, unsigned int n)
 	struct vring_used used;
 	unsigned int seen = 0;
 
-	net_frame_make(net, &frame, 0, 0, 60);
+	net_frame_make(net, &frame, NET_FLOW_OWN, 0, 60);
 	mem = dma_alloc(net->dma, net->hdr_len + frame.len, 2);
 	memset(mem.host, 0, net->hdr_len);
 	memcpy(mem.host + net->hdr_len, frame.data, frame.len);
@@ -210,7 +210,7 @@ CHECK(split, entry_before_index, .requirements = "VIO-SPLIT-011",
 	static struct net_frame got;
 
 	for (unsigned int i = 0; i < 100; i++) {
-		net_frame_make(net, &frame, 0, i, 60);
+		net_frame_make(net, &frame, NET_FLOW_OWN, i, 60);
 		t_ok(t, net_send(net, 0, &frame, 1, NET_SEND_NO_PUBLISH));
 		watch_one(net, net->tx[0], NULL, NULL);
 		net_drain(net);
@@ -233,7 +233,7 @@ CHECK(split, data_before_index, .requirements = "VIO-SPLIT-012 VIO-SPLIT-011",
 		struct watch w;
 
 		dma_poison(net->dma, mem.host, mem.size);
-		net_frame_make(net, &frame, 0, i, 60 + i * 14);
+		net_frame_make(net, &frame, NET_FLOW_OWN, i, 60 + i * 14);
 		t_ok(t, vring_add(r, &sg, 1, 0, NULL));
 		w = watch_one(net, r, &frame, mem.host);
 		t_expect_eq(t, w.len, net->hdr_len + frame.len, "used length of a received frame");
@@ -293,7 +293,7 @@ CHECK(split, table_untouched, .requirements = "VIO-SPLIT-008",
 		const struct dma_mem *avail = vring_area(net->tx[0], 1);
 		static struct net_frame got;
 
-		net_frame_make(net, &frame, 0, i, 200);
+		net_frame_make(net, &frame, NET_FLOW_OWN, i, 200);
 		t_ok(t, net_send(net, 0, &frame, 1 + i % 5, NET_SEND_NO_KICK));
 		snap = dma_snapshot(net->dma, NULL);
 		vring_kick_now(net->tx[0]);
@@ -335,7 +335,7 @@ static void offer_bad(struct test *t, const struct bad *bad, bool receive)
 
 	t_step(t, "%s on %s", bad->what, receive ? "rx0" : "tx0");
 	parent_settle(net->p);
-	net_frame_make(net, &frame, 0, 0, 300);
+	net_frame_make(net, &frame, NET_FLOW_OWN, 0, 300);
 	mem = raw_frame(net, &frame);
 	for (unsigned int i = 0; i < bad->n; i++) {
 		d[i] = bad->d[i];
@@ -394,7 +394,7 @@ CHECK(split, hostile_next, .requirements = "VIO-SPLIT-008 VIO-RESET-001",
 		char what[64];
 
 		parent_settle(net->p);
-		net_frame_make(net, &frame, 0, 0, 300);
+		net_frame_make(net, &frame, NET_FLOW_OWN, 0, 300);
 		mem = raw_frame(net, &frame);
 		if (i < 4) {
 			snprintf(what, sizeof(what), "next = %u in a ring of %u", outside[i], RING);

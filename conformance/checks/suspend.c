@@ -37,7 +37,7 @@ CHECK(suspend, quiet, .requirements = "VDPA-SUSP-001 VDPA-SUSP-014 VDPA-SUSP-016
 		if (!(net->p->caps & CAP_EXACT_SETTLE))
 			parent_settle(net->p);
 		forget_calls(net);
-		net_frame_make(net, &frame, 0, 0, 500);
+		net_frame_make(net, &frame, NET_FLOW_OWN, 0, 500);
 		if (vring_free(net->tx[0]) > 1)
 			t_ok(t, net_send(net, 0, &frame, 1, NET_SEND_NO_KICK));
 		snap = dma_snapshot(net->dma, NULL);
@@ -76,7 +76,7 @@ CHECK(suspend, stable, .requirements = "VDPA-SUSP-012 OPS-SUSP-001",
 		if (net_ring(net, q))
 			t_ok(t, parent_get_vq_state(net->p, q, &first[q]));
 	for (unsigned int round = 0; round < 3; round++) {
-		net_frame_make(net, &frame, 0, round, 100);
+		net_frame_make(net, &frame, NET_FLOW_OWN, round, 100);
 		t_ok(t, net_send(net, 0, &frame, 1, NET_SEND_NO_KICK));
 		vring_kick_now(net->tx[0]);
 		parent_settle(net->p);
@@ -145,7 +145,7 @@ CHECK(suspend, offered_meanwhile, .requirements = "VDPA-SUSP-009 VDPA-SUSP-011",
 
 		net_suspend(net);
 		for (unsigned int k = 0; k < 3; k++) {
-			net_frame_make(net, &frame, 0, k, 100 + k);
+			net_frame_make(net, &frame, NET_FLOW_OWN, k, 100 + k);
 			t_ok(t, net_send(net, 0, &frame, 1, NET_SEND_NO_KICK));
 		}
 		vring_kick_now(net->tx[0]);

@@ -108,7 +108,7 @@ CHECK(vq_state, stable, .requirements = "VDPA-SUSP-012 IFC-VQ-003",
 	frames_turns(net, (unsigned int)(t_random(t) % 8));
 	net_save(net, &first);
 	for (unsigned int round = 0; round < 3; round++) {
-		net_frame_make(net, &frame, 0, round, 100);
+		net_frame_make(net, &frame, NET_FLOW_OWN, round, 100);
 		t_ok(t, net_send(net, 0, &frame, 1, NET_SEND_NO_KICK));
 		vring_kick_now(net->tx[0]);
 		t_ok(t, parent_settle(net->p));
@@ -155,7 +155,7 @@ CHECK(vq_state, quiet,
 		for (unsigned int q = 0; q < state.queues; q++)
 			if (state.valid[q])
 				vring_calls(net_ring(net, q));
-		net_frame_make(net, &frame, 0, 0, 500);
+		net_frame_make(net, &frame, NET_FLOW_OWN, 0, 500);
 		if (vring_free(net->tx[0]) > 1)
 			t_ok(t, net_send(net, 0, &frame, 1, NET_SEND_NO_KICK));
 		snap = dma_snapshot(net->dma, NULL);
@@ -248,7 +248,7 @@ CHECK(vq_state, kicked_before_stop, .requirements = "VDPA-SUSP-015 VDPA-SUSP-011
 
 		parent_settle(net->p);
 		for (unsigned int k = 0; k <= i; k++) {
-			net_frame_make(net, &frame, 0, k, 100 + k);
+			net_frame_make(net, &frame, NET_FLOW_OWN, k, 100 + k);
 			t_ok(t, net_send(net, 0, &frame, 1, NET_SEND_NO_PUBLISH));
 		}
 		vring_publish(net->tx[0], 0);
@@ -267,7 +267,7 @@ CHECK(vq_state, kicked_before_stop, .requirements = "VDPA-SUSP-015 VDPA-SUSP-011
 		}
 		net_drain(net);
 		/* the receive buffers as well were offered long ago */
-		net_frame_make(net, &frame, 0, 0, 200);
+		net_frame_make(net, &frame, NET_FLOW_OWN, 0, 200);
 		frame_in(net, &frame);
 	}
 	io_run(net, 20, NULL);
@@ -427,7 +427,7 @@ CHECK(vq_state, one_queue, .requirements = "IFC-VQ-002 OPS-VQ-011",
 	io_run(net, 50, &(struct io_options){.rx_only = true});
 	t_expect(t, net_set_pairs(net, 1) == VC_NET_OK || !(net->features & VC_BIT(VC_NET_F_MQ)),
 		 "the control queue must still answer");
-	net_frame_make(net, &frame, 0, 0, 80);
+	net_frame_make(net, &frame, NET_FLOW_OWN, 0, 80);
 	t_ok(t, net_send(net, 0, &frame, 1, 0));
 	t_ok(t, parent_settle(net->p));
 	t_expect(t, !net_wire(net, &got, 0), "a stopped transmit queue sent a frame");
