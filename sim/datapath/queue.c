@@ -103,6 +103,7 @@ struct chain *dp_chain_new(struct dp_queue *q)
 	c->more = false;
 	c->indirect = false;
 	c->state = CHAIN_FETCHING;
+	q->idle_due = false;
 	q->counters->descriptors++;
 	return c;
 }
@@ -424,10 +425,11 @@ static void rest(struct dp_queue *q)
 			q->suppressed = true;
 		return;
 	}
-	if (q->live) {
+	if (q->live && !q->idle_due) {
 		q->polling = true;
 		return;
 	}
+	q->idle_due = false;
 	if (defect_on(q->defects, DEFECT_ARM_WITHOUT_RECHECK) && !q->seeded_arming) {
 		/* the last look and the arming lie apart */
 		q->seeded_arming = true;
@@ -563,6 +565,7 @@ void dp_start(struct dp_queue *q, const struct dp_params *params)
 	q->look = true;
 	q->armed = false;
 	q->polling = false;
+	q->idle_due = false;
 	q->suppressed = false;
 	q->drained = false;
 	q->draining = false;
@@ -630,12 +633,10 @@ void dp_idle(struct dp_queue *q)
 	if (!q->polling)
 		return;
 	q->polling = false;
-	if (q->state != DP_RUNNING || q->armed || !q->role->wants_kick(q))
+	if (q->state != DP_RUNNING)
 		return;
-	if (dp_issued(q, q->format->arm(q))) {
-		q->armed = true;
-		q->suppressed = false;
-		q->look = true;
-		dp_schedule(q);
-	}
+	/* Not here: a look may be under way, and what it finds lies behind the event to be armed.
+	 */
+	q->idle_due = true;
+	dp_schedule(q);
 }

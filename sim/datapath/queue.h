@@ -152,6 +152,7 @@ struct dp_queue {
 
 	bool look;	 /* look for new buffers */
 	bool armed;	 /* the driver was asked to kick */
+	bool idle_due;	 /* live: enough polling, arm at the next rest */
 	bool polling;	 /* live: not armed, looked at by vqnic_poll() */
 	bool suppressed; /* the driver was told not to kick */
 	bool draining, drained;
