@@ -94,6 +94,7 @@ void parent_close(struct parent *p)
 	if (address_is("overrun")) {
 		char *volatile one = malloc(1);
 
+		/* cppcheck-suppress arrayIndexOutOfBounds; the fault that a sanitizer must find */
 		one[1] = 0;
 		free(one);
 	}
