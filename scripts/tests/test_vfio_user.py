@@ -30,6 +30,16 @@ def test_the_suite_passes_and_the_nic_serves_the_next_client(vqnic, vqcert, prof
     assert nic.status == 0, nic.log
 
 
+def test_memory_without_descriptors_is_reached_by_messages(vqnic, vqcert):
+    """Every access takes a round trip then, which is when wake-ups get lost."""
+    with _nic("ifcvf") as nic:
+        report = cert.run("vfio-user-messages", f"vfio-user:{nic.socket},fds=no", peer="loopback",
+                          select=["notify", "split"], keep=False)
+        assert report.totals()["pass"]
+        assert report.ok, "\n".join(report.complaints())
+    assert nic.status == 0, nic.log
+
+
 def test_a_client_that_is_killed_leaves_the_nic_ready(vqnic, vqcert):
     from lab import proc
     with _nic("ifcvf") as nic:
